@@ -14,6 +14,65 @@ export const limitsTable = {
   streamWindowBytes: [4 * 1_048_576, "bytes", "measured: bulk relays crawl on the 64 KiB default"],
   sessionWindowBytes: [16 * 1_048_576, "bytes", "four full stream windows per connection"],
   connectTimeoutMs: [10_000, "ms", "connect timeout of OpenShell 0.0.111 supervisors and CLIs"],
+  sniffTimeoutMs: [10_000, "ms", "a connection that says nothing is neither HTTP/1 nor HTTP/2"],
+  resetBurst: [
+    20_000,
+    "streams",
+    "cancelled calls allowed at once; node's 1,000 cuts a peer that loses many",
+  ],
+  resetsPerSecond: [2_000, "streams/s", "cancelled calls allowed for long; still bounds a rapid-reset flood"],
+  frameBytes: [16_384, "bytes", "HTTP/2 default"],
+  responseMessageBytes: [4_194_304, "bytes", "decode limit of tonic clients, applied by ours too"],
+  readAheadBytes: [65_536, "bytes", "parsed messages wait in memory up to this; then the stream pauses"],
+  errorFlushMs: [10_000, "ms", "a failed call whose peer does not read is reset after this"],
+  requestIdLength: [128, "characters", "a caller's x-request-id beyond this is replaced"],
+
+  // cluster
+  shards: [300, "shards", "measured: 300 shards lock in 27 ms; must be equal on all replicas"],
+  leaseMs: [
+    8_000,
+    "ms",
+    "the database ends a silent lock session; must exceed the fence by a stall of the event loop",
+  ],
+  fenceMs: [5_000, "ms", "a replica without proof of its locks stops acting before its lease can end"],
+  lockKeepaliveMs: [300, "ms", "proof of the lock session; far below the fence, 3 statements/s per replica"],
+  lockConnectTimeoutMs: [2_000, "ms", "a reconnect must fit into the fence twice"],
+  lockQueryTimeoutMs: [2_000, "ms", "a stalled lock session is dropped while the fence still runs"],
+  lockAcquireRetryMs: [25, "ms", "locks of a dead session are freed within milliseconds of its end"],
+  lockAcquireBudgetMs: [
+    800,
+    "ms",
+    "hides the one-second pause of the sharding loop, stays below its timeout",
+  ],
+  databaseRestartGraceMs: [
+    2_000,
+    "ms",
+    "after a restart of the database every replica takes its locks again first",
+  ],
+  nameTakenWaitMs: [
+    12_000,
+    "ms",
+    "lease plus reaction: a former process of the same name must be gone by then",
+  ],
+  refreshAssignmentsMs: [100, "ms", "a lost member is seen within this; one statement per poll"],
+  shardLockRefreshMs: [1_000, "ms", "answered from memory; bounds how late a lost shard is noticed"],
+  shardLockExpirationMs: [6_000, "ms", "Effect Cluster asks for at least three refreshes"],
+  sendRetryMs: [50, "ms", "an ask to a shard that is moving is sent again this often"],
+  entityIdleMs: [60_000, "ms", "an idle actor hibernates; its truth is in the store and at the edge"],
+  entityTerminationMs: [2_000, "ms", "actors hold no state that needs longer"],
+  entityMailbox: [4_096, "messages", "Effect Cluster default"],
+  peerOpenTimeoutMs: [1_000, "ms", "peers share a network; a slower connect is a failure"],
+  peerIdleMs: [180_000, "ms", "unused peer connections are closed"],
+  peerReconnectMs: [100, "ms", "pause between attempts to reach a peer"],
+  peerCallTimeoutMs: [5_000, "ms", "deadline of a short call between replicas"],
+
+  peerFrameBytes: [1_048_576, "bytes", "fewer, larger HTTP/2 frames between replicas"],
+  streamsPerConnection: [65_536, "streams", "relays of one connection; far above all other limits"],
+  http2SessionMemoryMb: [
+    1_024,
+    "MB",
+    "Node ends sessions above this; must exceed windows times streams in use",
+  ],
 
   // sessions
   heartbeatIntervalMs: [15_000, "ms", "OpenShell 0.0.111 heartbeat"],
@@ -69,6 +128,26 @@ export const limitsTable = {
   logTailDefault: [200, "lines", "OpenShell 0.0.111 watch tail"],
   logQueryDefault: [2_000, "lines", "OpenShell 0.0.111 GetSandboxLogs"],
   watchQueue: [256, "events", "OpenShell 0.0.111 watch output queue"],
+
+  // process driver
+  procScanConcurrency: [
+    16,
+    "reads",
+    "scanning /proc must not fill the thread pool's queue of a busy gateway",
+  ],
+  driverStopGraceMs: [5_000, "ms", "time between TERM and KILL of a sandbox; a shell ends within one second"],
+  driverKillTimeoutMs: [5_000, "ms", "KILL works at once unless a process hangs in the kernel"],
+  driverScanIntervalMs: [50, "ms", "interval of looking whether a stopping sandbox is gone"],
+  driverLockWaitMs: [20_000, "ms", "a whole stop by another replica: grace, kill and margin"],
+  driverLogBytes: [4 * 1_048_576, "bytes", "supervisor log per sandbox; one older file is kept"],
+  unixSocketPathBytes: [107, "bytes", "sun_path of unix(7) without its final zero byte"],
+  environmentStringBytes: [131_071, "bytes", "MAX_ARG_STRLEN of execve(2) without its final zero byte"],
+
+  // local cluster
+  postgresStartMs: [60_000, "ms", "crash recovery of a small database on a slow disk"],
+  postgresStopMs: [10_000, "ms", "fast shutdown writes one checkpoint; then immediate shutdown"],
+  postgresConnections: [300, "connections", "five replicas with a pool and a lock session each, and tools"],
+  localLogBytes: [16 * 1_048_576, "bytes", "a log of a local cluster is set aside at start when larger"],
 } as const satisfies Record<string, Row>
 
 export type LimitName = keyof typeof limitsTable

@@ -1,0 +1,50 @@
+/** Who is in the cluster, as this replica last saw it. */
+import { Context, Effect, Layer, SubscriptionRef } from "effect"
+import type { HostPort } from "./ClusterConfig.ts"
+
+export interface Member extends HostPort {
+  readonly name: string
+  readonly incarnation: string
+  readonly machineId: number
+  readonly url: string
+  readonly version: string
+  readonly startedAtMs: number
+  readonly live: boolean
+}
+
+/**
+ * The members by incarnation. Written by the RunnerStorage in use, read by everyone who must find a replica.
+ * `changes` emits the current list first and then every list that differs.
+ */
+export class Membership extends Context.Tag("holdfast/Membership")<
+  Membership,
+  {
+    readonly members: Effect.Effect<ReadonlyArray<Member>>
+    readonly ref: SubscriptionRef.SubscriptionRef<ReadonlyArray<Member>>
+    /** The live member of that incarnation, if there is one. */
+    readonly find: (incarnation: string) => Member | undefined
+    readonly update: (members: ReadonlyArray<Member>) => Effect.Effect<void>
+  }
+>() {
+  static layer = Layer.effect(
+    Membership,
+    Effect.gen(function* () {
+      const ref = yield* SubscriptionRef.make<ReadonlyArray<Member>>([])
+      let known = ""
+      let live = new Map<string, Member>()
+      return {
+        ref,
+        members: SubscriptionRef.get(ref),
+        find: (incarnation) => live.get(incarnation),
+        update: (members) =>
+          Effect.suspend(() => {
+            const seen = JSON.stringify(members)
+            if (seen === known) return Effect.void
+            known = seen
+            live = new Map(members.filter((m) => m.live).map((m) => [m.incarnation, m]))
+            return SubscriptionRef.set(ref, members)
+          }),
+      }
+    }),
+  )
+}

@@ -1,0 +1,114 @@
+/** Connections to other replicas: RPC sockets for the cluster and the edges, HTTP/2 for bytes. */
+import * as http2 from "node:http2"
+import * as tls from "node:tls"
+import { Runners } from "@effect/cluster"
+import { Socket } from "@effect/platform"
+import { NodeSocket } from "@effect/platform-node"
+import { RpcClient, RpcSerialization } from "@effect/rpc"
+import { Context, Effect, Layer, Schedule } from "effect"
+import type { FailedPrecondition } from "../domain/Errors.ts"
+import { limits } from "../domain/Limits.ts"
+import { ClusterConfig, type HostPort } from "./ClusterConfig.ts"
+import { peerHttp2Settings } from "./PeerListener.ts"
+import { loadPeerCredentials, type PeerProtocol, peerProtocols, replicaOf } from "./PeerTls.ts"
+
+export class PeerDialer extends Context.Tag("holdfast/PeerDialer")<
+  PeerDialer,
+  {
+    readonly dial: (address: HostPort, protocol: PeerProtocol) => tls.TLSSocket
+    /** The shared HTTP/2 connection to a replica; opened on first use, reopened after a loss. */
+    readonly bytes: (address: HostPort) => http2.ClientHttp2Session
+    /** An `@effect/rpc` protocol to a replica. */
+    readonly rpc: (
+      address: HostPort,
+      protocol: PeerProtocol,
+    ) => ReturnType<typeof RpcClient.makeProtocolSocket> extends Effect.Effect<infer A, infer E, infer R>
+      ? Effect.Effect<A, E, Exclude<R, RpcSerialization.RpcSerialization | Socket.Socket>>
+      : never
+  }
+>() {}
+
+const make = Effect.gen(function* () {
+  const config = yield* ClusterConfig
+  const credentials = yield* loadPeerCredentials(config)
+  const serialization = yield* RpcSerialization.RpcSerialization
+  const context = tls.createSecureContext(credentials)
+  const sessions = new Map<string, http2.ClientHttp2Session>()
+
+  const dial = ({ host, port }: HostPort, protocol: PeerProtocol) => {
+    const socket = tls.connect({
+      host,
+      port,
+      secureContext: context,
+      ALPNProtocols: [protocol],
+      // Addresses are not names here: the certificate must name a replica of this cluster instead.
+      checkServerIdentity: (_, certificate) =>
+        replicaOf(certificate, config.clusterId) === undefined
+          ? new Error(`the certificate of ${host}:${port} does not belong to cluster '${config.clusterId}'`)
+          : undefined,
+    })
+    socket.setNoDelay(true)
+    return socket
+  }
+
+  const bytes = (address: HostPort) => {
+    const key = `${address.host}:${address.port}`
+    const existing = sessions.get(key)
+    if (existing !== undefined && !existing.closed && !existing.destroyed) return existing
+    const session = http2.connect(`https://${key}`, {
+      createConnection: () => dial(address, peerProtocols.bytes),
+      settings: peerHttp2Settings,
+      maxSessionMemory: limits.http2SessionMemoryMb,
+    })
+    session.on("connect", () => session.setLocalWindowSize(limits.sessionWindowBytes))
+    session.on("error", () => {})
+    session.on("close", () => {
+      if (sessions.get(key) === session) sessions.delete(key)
+    })
+    session.unref()
+    sessions.set(key, session)
+    return session
+  }
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      for (const session of sessions.values()) session.destroy()
+    }),
+  )
+
+  const rpc = (address: HostPort, protocol: PeerProtocol) =>
+    NodeSocket.fromDuplex(
+      Effect.acquireRelease(
+        Effect.async<tls.TLSSocket, Socket.SocketError>((resume) => {
+          const socket = dial(address, protocol)
+          socket.once("secureConnect", () => resume(Effect.succeed(socket)))
+          socket.on("error", (cause) =>
+            resume(Effect.fail(new Socket.SocketGenericError({ reason: "Open", cause }))),
+          )
+          return Effect.sync(() => socket.destroy())
+        }),
+        (socket) => Effect.sync(() => socket.destroy()),
+      ),
+      { openTimeout: limits.peerOpenTimeoutMs },
+    ).pipe(
+      Effect.flatMap((socket) =>
+        RpcClient.makeProtocolSocket({ retrySchedule: Schedule.spaced(limits.peerReconnectMs) }).pipe(
+          Effect.provideService(Socket.Socket, socket),
+          Effect.provideService(RpcSerialization.RpcSerialization, serialization),
+        ),
+      ),
+    )
+
+  return PeerDialer.of({ dial, bytes, rpc })
+})
+
+export const layer: Layer.Layer<
+  PeerDialer,
+  FailedPrecondition,
+  ClusterConfig | RpcSerialization.RpcSerialization
+> = Layer.scoped(PeerDialer, make)
+
+/** How Effect Cluster reaches the other runners. */
+export const layerRunnersProtocol: Layer.Layer<Runners.RpcClientProtocol, never, PeerDialer> = Layer.effect(
+  Runners.RpcClientProtocol,
+  Effect.map(PeerDialer, (dialer) => (address) => dialer.rpc(address, peerProtocols.cluster)),
+)

@@ -1,0 +1,253 @@
+/**
+ * RunnerStorage on Postgres advisory locks: a replica is alive while its session holds the liveness lock,
+ * and owns a shard while that same session holds the shard's lock. When a process dies its socket closes,
+ * all its locks fall at once, and the survivors see it at their next poll.
+ */
+import { MachineId, Runner, RunnerAddress, RunnerStorage, ShardId } from "@effect/cluster"
+import { PersistenceError } from "@effect/cluster/ClusterError"
+import { Clock, Context, Effect, Layer, Schedule } from "effect"
+import { FailedPrecondition, Unavailable } from "../domain/Errors.ts"
+import { limits } from "../domain/Limits.ts"
+import { ClusterConfig } from "./ClusterConfig.ts"
+import { lockClasses, schemaName } from "./LockNumbers.ts"
+import { type LockSession, makeLockSession } from "./LockSession.ts"
+import { type Member, Membership } from "./Membership.ts"
+import { makeFenceCheck, Ownership } from "./Ownership.ts"
+
+interface MemberRow {
+  readonly machine_id: number
+  readonly name: string
+  readonly incarnation: string
+  readonly address: string
+  readonly url: string
+  readonly version: string
+  readonly started_at_ms: string
+  readonly alive: boolean
+  readonly postmaster_age_ms: string
+}
+
+const persistence = <A, R>(effect: Effect.Effect<A, Unavailable, R>) =>
+  Effect.mapError(effect, (cause) => new PersistenceError({ cause }))
+
+export const hostPort = (address: string) => {
+  const colon = address.lastIndexOf(":")
+  return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) }
+}
+
+const make = Effect.gen(function* () {
+  const config = yield* ClusterConfig
+  const membership = yield* Membership
+  const locks = lockClasses(config.clusterId)
+  const address = `${config.peerAdvertise.host}:${config.peerAdvertise.port}`
+  const startedAtMs = yield* Clock.currentTimeMillis
+
+  /** Shards whose lock this session holds, with their epochs. */
+  const epochs = new Map<number, number>()
+  let machineId: number | undefined
+  let lastKnown: ReadonlyArray<Member> = []
+
+  /** Takes the liveness lock and writes this replica's row. Run on each new session: the locks fell with the old one. */
+  const enrol = (query: LockSession["query"]) =>
+    Effect.gen(function* () {
+      // Rows of the dead free their number and address; a member that is only cut off enrols again by itself.
+      yield* query(
+        `DELETE FROM cluster_runners r WHERE (r.address = $2 OR r.started_at_ms < $3) AND r.name <> $1
+           AND pg_try_advisory_xact_lock($4, r.machine_id)`,
+        [config.name, address, startedAtMs - limits.nameTakenWaitMs, locks.live],
+      )
+      const [row] = yield* query<{ machine_id: number }>(
+        `INSERT INTO cluster_runners AS r (machine_id, name, incarnation, address, url, version, started_at_ms)
+         SELECT (SELECT min(n) FROM generate_series(1, 1023) n
+                 WHERE NOT EXISTS (SELECT 1 FROM cluster_runners x WHERE x.machine_id = n)), $1, '', $2, $3, $4, $5
+         ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING machine_id`,
+        [config.name, address, config.url, config.version, startedAtMs],
+      )
+      if (row === undefined) return yield* new Unavailable({ message: "the database returned no machine id" })
+      const [lock] = yield* query<{ ok: boolean }>("SELECT pg_try_advisory_lock($1, $2) AS ok", [
+        locks.live,
+        row.machine_id,
+      ])
+      if (lock?.ok !== true)
+        return yield* new Unavailable({ message: `another live replica is called '${config.name}'` })
+      yield* query(
+        `UPDATE cluster_runners SET incarnation = $2, address = $3, url = $4, version = $5, started_at_ms = $6
+         WHERE machine_id = $1`,
+        [row.machine_id, config.incarnation, address, config.url, config.version, startedAtMs],
+      )
+      machineId = row.machine_id
+    })
+
+  /** After a reconnect: keeps the shards that nobody took in between, forgets the others. */
+  const reclaim = (query: LockSession["query"]) =>
+    Effect.gen(function* () {
+      if (epochs.size === 0) return
+      const kept = yield* query<{ shard_id: number; epoch: string }>(
+        `WITH mine AS MATERIALIZED (
+           SELECT shard_id, epoch FROM cluster_shards
+           WHERE owner = $1 AND shard_id = ANY($2::int[]))
+         SELECT shard_id, epoch FROM mine WHERE pg_try_advisory_lock($3, shard_id)`,
+        [config.incarnation, [...epochs.keys()], locks.shard],
+      )
+      const held = new Map(kept.map((row) => [row.shard_id, Number(row.epoch)]))
+      for (const [shard, epoch] of epochs) if (held.get(shard) !== epoch) epochs.delete(shard)
+    })
+
+  const session = yield* makeLockSession({
+    url: config.databaseUrl,
+    schema: schemaName(config.clusterId),
+    applicationName: `holdfast ${config.name} locks`,
+    leaseMs: config.leaseMs,
+    onSession: (query) => Effect.andThen(enrol(query), reclaim(query)),
+  }).pipe(
+    Effect.retry({
+      schedule: Schedule.spaced(limits.lockKeepaliveMs),
+      times: Math.ceil(limits.nameTakenWaitMs / limits.lockKeepaliveMs),
+    }),
+    Effect.mapError(
+      (error) =>
+        new FailedPrecondition({
+          message: `cannot join cluster '${config.clusterId}' as '${config.name}': ${error.message}`,
+        }),
+    ),
+  )
+  const isFenced = () => session.proofAgeMs() > config.fenceMs
+
+  const acquireOnce = (shards: ReadonlyArray<number>) =>
+    session.query<{ shard_id: number; epoch: string }>(
+      `WITH want AS MATERIALIZED (SELECT unnest($1::int[]) AS shard),
+            got AS MATERIALIZED (SELECT shard FROM want WHERE pg_try_advisory_lock($2, shard))
+       INSERT INTO cluster_shards AS s (shard_id, epoch, owner, acquired_at_ms)
+       SELECT shard, 1, $3, $4 FROM got ORDER BY shard
+       ON CONFLICT (shard_id) DO UPDATE
+         SET epoch = s.epoch + 1, owner = excluded.owner, acquired_at_ms = excluded.acquired_at_ms
+       RETURNING shard_id, epoch`,
+      [shards, locks.shard, config.incarnation, Date.now()],
+    )
+
+  const acquire = (wanted: ReadonlyArray<number>) =>
+    Effect.gen(function* () {
+      const deadline = performance.now() + limits.lockAcquireBudgetMs
+      let missing = wanted.filter((shard) => !epochs.has(shard))
+      while (missing.length > 0) {
+        for (const row of yield* acquireOnce(missing)) epochs.set(row.shard_id, Number(row.epoch))
+        missing = missing.filter((shard) => !epochs.has(shard))
+        if (missing.length === 0 || performance.now() > deadline) break
+        yield* Effect.sleep(limits.lockAcquireRetryMs)
+      }
+      return wanted.filter((shard) => epochs.has(shard))
+    })
+
+  const releaseAll = Effect.suspend(() => {
+    epochs.clear()
+    return session.query(
+      `SELECT count(pg_advisory_unlock(classid::int, objid::int)) FROM pg_locks
+       WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND classid = $1::int::oid AND objsubid = 2`,
+      [locks.shard],
+    )
+  })
+
+  const poll = Effect.gen(function* () {
+    const rows = yield* session.query<MemberRow>(
+      `SELECT r.machine_id, r.name, r.incarnation, r.address, r.url, r.version, r.started_at_ms,
+              l.objid IS NOT NULL AS alive,
+              floor(extract(epoch FROM now() - pg_postmaster_start_time()) * 1000)::bigint AS postmaster_age_ms
+       FROM cluster_runners r
+       LEFT JOIN pg_locks l ON l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+         AND l.classid = $1::int::oid AND l.objid = r.machine_id::oid
+         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       WHERE r.incarnation <> ''
+       ORDER BY r.machine_id`,
+      [locks.live],
+    )
+    const settling = rows.some((row) => Number(row.postmaster_age_ms) < limits.databaseRestartGraceMs)
+    const wasLive = new Set(lastKnown.filter((m) => m.live).map((m) => m.incarnation))
+    lastKnown = rows.map((row) => ({
+      ...hostPort(row.address),
+      name: row.name,
+      incarnation: row.incarnation,
+      machineId: row.machine_id,
+      url: row.url,
+      version: row.version,
+      startedAtMs: Number(row.started_at_ms),
+      live: row.alive || (settling && wasLive.has(row.incarnation)),
+    }))
+    yield* membership.update(lastKnown)
+    return lastKnown
+  })
+
+  const storage = RunnerStorage.RunnerStorage.of({
+    register: () =>
+      Effect.suspend(() =>
+        machineId === undefined
+          ? Effect.fail(new PersistenceError({ cause: "the liveness lock is not held" }))
+          : Effect.succeed(MachineId.make(machineId)),
+      ),
+    unregister: () =>
+      persistence(
+        session
+          .query("SELECT pg_advisory_unlock($1, $2)", [locks.live, machineId ?? 0])
+          .pipe(
+            Effect.zipRight(
+              session.query("DELETE FROM cluster_runners WHERE incarnation = $1", [config.incarnation]),
+            ),
+            Effect.asVoid,
+          ),
+      ),
+    getRunners: persistence(
+      Effect.map(poll, (members) =>
+        members
+          .filter((member) => member.live)
+          .map(
+            (member) =>
+              [
+                Runner.make({
+                  address: RunnerAddress.make(member.host, member.port),
+                  groups: ["default"],
+                  weight: 1,
+                }),
+                true as boolean,
+              ] as const,
+          ),
+      ),
+    ),
+    // Health is the liveness lock itself.
+    setRunnerHealth: () => Effect.void,
+    acquire: (_, shards) =>
+      persistence(
+        Effect.map(acquire(Array.from(shards, (shard) => shard.id)), (ids) =>
+          ids.map((id) => ShardId.make("default", id)),
+        ),
+      ),
+    refresh: (_, shards) =>
+      Effect.suspend(() => {
+        if (isFenced())
+          return Effect.fail(
+            new PersistenceError({
+              cause: `no proof of the locks for ${Math.round(session.proofAgeMs())} ms`,
+            }),
+          )
+        return Effect.succeed(Array.from(shards).filter((shard) => epochs.has(shard.id)))
+      }),
+    release: (_, shard) =>
+      persistence(
+        Effect.suspend(() => {
+          if (!epochs.delete(shard.id)) return Effect.void
+          return Effect.asVoid(session.query("SELECT pg_advisory_unlock($1, $2)", [locks.shard, shard.id]))
+        }),
+      ),
+    releaseAll: () => persistence(Effect.asVoid(releaseAll)),
+  })
+
+  const ownership = Ownership.of({
+    fence: makeFenceCheck(epochs, isFenced),
+    held: Effect.sync(() => new Map(epochs)),
+    proofAgeMs: session.proofAgeMs,
+  })
+  return Context.make(RunnerStorage.RunnerStorage, storage).pipe(Context.add(Ownership, ownership))
+})
+
+export const layer: Layer.Layer<
+  RunnerStorage.RunnerStorage | Ownership,
+  FailedPrecondition,
+  ClusterConfig | Membership
+> = Layer.scopedContext(make)
