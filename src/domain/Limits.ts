@@ -81,7 +81,14 @@ export const limitsTable = {
   sessionWaitMs: [15_000, "ms", "OpenShell 0.0.111 waits this long for a session before refusing a caller"],
   sessionGraceMs: [30_000, "ms", "a lost session keeps its sandbox Ready this long; two heartbeats"],
   attachTimeoutMs: [10_000, "ms", "an attach spans at most one shard takeover and one database stall"],
+  sessionLookMs: [250, "ms", "a caller held for a session also notices a member that left"],
+  sessionRetryMs: [50, "ms", "pause before an edge that lost the session is asked again"],
+  knownTokens: [256, "tokens", "SSH session tokens an actor remembers as checked"],
+  askTimeoutMs: [10_000, "ms", "deadline of an ask to an actor that does not wait for a session"],
+  lifecycleTimeoutMs: [60_000, "ms", "deadline of stop, start and delete at the driver"],
   retiredInstances: [8, "instances", "superseded instance ids remembered per sandbox, newest first"],
+
+  sandboxRestarts: [5, "restarts", "a sandbox that keeps ending is an error, not a loop"],
 
   // relays
   relayPendingPerSandbox: [32, "relays", "OpenShell 0.0.111 pending relays per sandbox"],

@@ -1,0 +1,85 @@
+/** Admission of relays: exact limits per sandbox and per token, pure. */
+import { limits } from "../domain/Limits.ts"
+
+/** A relay that holds a connection slot: which token it used, and which replica carries its supervisor side. */
+export interface Slot {
+  readonly channelId: string
+  readonly tokenHash: string
+  readonly replica: string
+}
+
+interface Opening {
+  readonly slot: Slot | undefined
+  /** The session was asked; until then the caller only waits for one. */
+  readonly dispatched: boolean
+}
+
+export interface Admission {
+  /** Opens under way, by channel id; those with a token hold their slot already. */
+  readonly pending: ReadonlyMap<string, Opening>
+  readonly slots: ReadonlyMap<string, Slot>
+}
+
+export const empty: Admission = { pending: new Map(), slots: new Map() }
+
+export type Denial = "pending" | "token" | "sandbox"
+
+/** Texts of the wire contract 1.3. */
+export const denialText: { readonly [D in Denial]: string } = {
+  pending: "too many pending relays for this sandbox",
+  token: "SSH session connection limit reached",
+  sandbox: "sandbox SSH connection limit reached",
+}
+
+/** Why a connection slot may not be taken now, or undefined. */
+export const denySlot = (state: Admission, slot: Slot | undefined): "token" | "sandbox" | undefined => {
+  if (slot === undefined) return undefined
+  const opening = [...state.pending.values()].flatMap((open) => (open.slot === undefined ? [] : [open.slot]))
+  const held = [...state.slots.values(), ...opening]
+  if (held.filter((other) => other.tokenHash === slot.tokenHash).length >= limits.connectionsPerToken)
+    return "token"
+  return held.length >= limits.connectionsPerSandbox ? "sandbox" : undefined
+}
+
+/** True when one more relay may be asked of the session now. */
+export const mayDispatch = (state: Admission): boolean =>
+  [...state.pending.values()].filter((open) => open.dispatched).length < limits.relayPendingPerSandbox
+
+export const begin = (state: Admission, channelId: string, slot: Slot | undefined): Admission => ({
+  ...state,
+  pending: new Map(state.pending).set(channelId, { slot, dispatched: false }),
+})
+
+export const dispatch = (state: Admission, channelId: string): Admission => {
+  const opening = state.pending.get(channelId)
+  if (opening === undefined) return state
+  return { ...state, pending: new Map(state.pending).set(channelId, { ...opening, dispatched: true }) }
+}
+
+const without = <V>(map: ReadonlyMap<string, V>, key: string): ReadonlyMap<string, V> => {
+  if (!map.has(key)) return map
+  const copy = new Map(map)
+  copy.delete(key)
+  return copy
+}
+
+/** The open ended; `carrier` is the replica that now carries the relay, undefined when it failed. */
+export const finish = (state: Admission, channelId: string, carrier: string | undefined): Admission => {
+  const slot = state.pending.get(channelId)?.slot
+  const pending = without(state.pending, channelId)
+  if (carrier === undefined || slot === undefined) return { ...state, pending }
+  return { pending, slots: new Map(state.slots).set(channelId, { ...slot, replica: carrier }) }
+}
+
+export const release = (state: Admission, channelId: string): Admission => ({
+  ...state,
+  slots: without(state.slots, channelId),
+})
+
+/** What the edges say is open replaces what was remembered. */
+export const reconcile = (state: Admission, open: ReadonlyArray<Slot>): Admission => ({
+  ...state,
+  slots: new Map(
+    open.filter((slot) => !state.pending.has(slot.channelId)).map((slot) => [slot.channelId, slot]),
+  ),
+})

@@ -1,0 +1,185 @@
+/** Lifecycle of one sandbox: make, stop, start, delete, and the finishing of what a former owner began. */
+import { Clock, Duration, Effect } from "effect"
+import { SandboxTokens } from "../auth/SandboxTokens.ts"
+import { DeadlineExceeded, FailedPrecondition, type StaleEpoch } from "../domain/Errors.ts"
+import type { Fence } from "../domain/Fence.ts"
+import { limits } from "../domain/Limits.ts"
+import type { Sandbox } from "../domain/Sandbox.ts"
+import { Driver } from "../driver/Driver.ts"
+import { Events } from "../store/Events.ts"
+import { Logs } from "../store/Logs.ts"
+import { Sandboxes } from "../store/Sandboxes.ts"
+import { SshSessions } from "../store/SshSessions.ts"
+import * as Phase from "./Phase.ts"
+import type { SandboxState } from "./SandboxState.ts"
+import type { Sessions } from "./Sessions.ts"
+
+export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch>, sessions: Sessions) =>
+  Effect.gen(function* () {
+    const driver = yield* Driver
+    const tokens = yield* SandboxTokens
+    const sandboxes = yield* Sandboxes
+    const sshSessions = yield* SshSessions
+    const logs = yield* Logs
+    const events = yield* Events
+    /** Restarts of a sandbox whose processes vanished without a word, within this actor's life. */
+    let restarts = 0
+
+    const atDriver = <A, E>(step: string, effect: Effect.Effect<A, E>) =>
+      effect.pipe(
+        Effect.timeoutFail({
+          duration: Duration.millis(limits.lifecycleTimeoutMs),
+          onTimeout: () =>
+            new DeadlineExceeded({
+              message: `the driver did not ${step} the sandbox within ${limits.lifecycleTimeoutMs} ms`,
+            }),
+        }),
+      )
+
+    const forDriver = (sandbox: Sandbox) =>
+      Effect.map(tokens.mint(sandbox.id), ({ token }) => ({
+        id: sandbox.id,
+        name: sandbox.name,
+        workspace: sandbox.workspace,
+        spec: sandbox.spec,
+        token,
+      }))
+
+    const observed = (instanceId: string) =>
+      state.change((status) =>
+        status.agentPod === instanceId ? status : { ...status, agentPod: instanceId },
+      )
+
+    const event = (reason: string, message: string) =>
+      Effect.flatMap(Clock.currentTimeMillis, (timestampMs) =>
+        events.append(state.sandboxId, {
+          timestampMs,
+          source: "gateway",
+          type: "Normal",
+          reason,
+          message,
+          metadata: {},
+        }),
+      )
+
+    const provision = Effect.gen(function* () {
+      yield* state.reload
+      const sandbox = yield* state.current
+      yield* event("Creating", `Creating the sandbox with the ${driver.name} driver`)
+      const instance = yield* Effect.flatMap(forDriver(sandbox), (it) =>
+        atDriver("create", driver.create(it)),
+      ).pipe(
+        Effect.tapError(() =>
+          Effect.flatMap(fence, (proof) => sandboxes.remove(sandbox.id, proof)).pipe(
+            Effect.zipRight(Effect.sync(state.forget)),
+            Effect.catchAll((error) => Effect.logWarning("The row of a failed create stays", error)),
+          ),
+        ),
+      )
+      return yield* observed(instance.instanceId)
+    })
+
+    const finishStop = Effect.gen(function* () {
+      yield* sessions.end
+      yield* sshSessions.removeForSandbox(state.sandboxId)
+      yield* atDriver("stop", driver.stop(state.sandboxId))
+      const nowMs = yield* Clock.currentTimeMillis
+      return yield* state.change((status) => ({ ...Phase.stopped(status, nowMs), agentPod: "" }))
+    })
+
+    const stop = Effect.gen(function* () {
+      const { status } = yield* state.current
+      if (status.phase === "Stopped") return yield* state.current
+      if (status.phase !== "Ready" && status.phase !== "Stopping")
+        return yield* new FailedPrecondition({
+          message: `sandbox must be Ready to stop (current phase: ${status.phase})`,
+        })
+      const nowMs = yield* Clock.currentTimeMillis
+      yield* state.change((current) => Phase.stopping(current, nowMs))
+      yield* event("Stopping", "Stopping the sandbox")
+      return yield* finishStop
+    })
+
+    const launch = (sandbox: Sandbox) =>
+      Effect.flatMap(forDriver(sandbox), (it) => atDriver("start", driver.start(it))).pipe(
+        Effect.flatMap((instance) => observed(instance.instanceId)),
+      )
+
+    const start = Effect.gen(function* () {
+      const sandbox = yield* state.current
+      const { phase } = sandbox.status
+      if (phase === "Ready" || phase === "Starting") return sandbox
+      if (phase !== "Stopped")
+        return yield* new FailedPrecondition({
+          message: `sandbox must be Stopped to start (current phase: ${phase})`,
+        })
+      const nowMs = yield* Clock.currentTimeMillis
+      yield* state.change((status) => Phase.starting(status, nowMs))
+      yield* event("Starting", "Starting the sandbox")
+      restarts = 0
+      return yield* launch(sandbox)
+    })
+
+    const finishDelete = Effect.gen(function* () {
+      yield* sessions.end
+      yield* sshSessions.removeForSandbox(state.sandboxId)
+      yield* atDriver("delete", driver.delete(state.sandboxId))
+      yield* logs.removeForSandbox(state.sandboxId)
+      yield* events.removeForSandbox(state.sandboxId)
+      const proof = yield* fence
+      yield* sandboxes.remove(state.sandboxId, proof).pipe(Effect.catchTag("NotFound", () => Effect.void))
+      state.forget()
+      yield* state.announce
+    })
+
+    const remove = Effect.gen(function* () {
+      const nowMs = yield* Clock.currentTimeMillis
+      yield* state.change((status) => Phase.deleting(status, nowMs), nowMs)
+      yield* finishDelete
+      return true
+    })
+
+    /** Starts a sandbox that should run and does not: its processes ended without a report. */
+    const revive = (sandbox: Sandbox) =>
+      Effect.gen(function* () {
+        const presence = state.presence()
+        if (presence !== undefined && presence.lostAtMs === undefined) return
+        const seen = yield* driver.observe(sandbox.id)
+        if (seen.state === "running") return
+        if (restarts >= limits.sandboxRestarts) {
+          const nowMs = yield* Clock.currentTimeMillis
+          yield* state.change((status) =>
+            Phase.failed(
+              status,
+              "BackendExited",
+              `The sandbox ended ${restarts} times: ${seen.detail}`,
+              nowMs,
+            ),
+          )
+          return
+        }
+        restarts += 1
+        yield* event("Restarting", "The sandbox was not running; starting it again")
+        yield* launch(sandbox)
+      })
+
+    const reconcile = Effect.gen(function* () {
+      yield* state.reload
+      const sandbox = yield* state.current
+      switch (sandbox.status.phase) {
+        case "Deleting":
+          return yield* finishDelete
+        case "Stopping":
+          return yield* Effect.asVoid(finishStop)
+        case "Ready":
+        case "Provisioning":
+        case "Starting":
+          yield* sessions.check
+          return yield* revive(sandbox)
+        default:
+          return
+      }
+    }).pipe(Effect.catchTag("NotFound", () => Effect.void))
+
+    return { provision, stop, start, remove, reconcile } as const
+  })

@@ -1,0 +1,155 @@
+/** Opening a relay: wait for a session, admit exactly, ask the edge that holds the session. */
+import { Clock, Duration, Effect, Option } from "effect"
+import {
+  FailedPrecondition,
+  LimitReached,
+  type StaleEpoch,
+  Unauthenticated,
+  Unavailable,
+} from "../domain/Errors.ts"
+import type { Fence } from "../domain/Fence.ts"
+import { limits } from "../domain/Limits.ts"
+import { SshSessions } from "../store/SshSessions.ts"
+import * as Admission from "./Admission.ts"
+import { Edges } from "./Edges.ts"
+import type { OpenRequest } from "./SandboxEntity.ts"
+import type { SandboxState } from "./SandboxState.ts"
+
+interface KnownToken {
+  readonly expiresAtMs: number
+  revoked: boolean
+}
+
+export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch>) =>
+  Effect.gen(function* () {
+    const edges = yield* Edges
+    const sshSessions = yield* SshSessions
+    /** Tokens this owner has checked; a revocation comes through this actor, so the copy is exact. */
+    const tokens = new Map<string, KnownToken>()
+
+    const checkToken = (tokenHash: string) =>
+      Effect.gen(function* () {
+        let known = tokens.get(tokenHash)
+        if (known === undefined) {
+          const stored = Option.getOrUndefined(yield* sshSessions.find(tokenHash))
+          if (stored === undefined)
+            return yield* new Unauthenticated({ message: "SSH session token not found" })
+          if (stored.sandboxId !== state.sandboxId)
+            return yield* new Unauthenticated({ message: "SSH session token is not valid" })
+          known = { expiresAtMs: stored.expiresAtMs, revoked: stored.revoked }
+          if (tokens.size >= limits.knownTokens) tokens.clear()
+          tokens.set(tokenHash, known)
+        }
+        if (known.revoked) return yield* new Unauthenticated({ message: "SSH session token is not valid" })
+        if (known.expiresAtMs !== 0 && known.expiresAtMs <= (yield* Clock.currentTimeMillis))
+          return yield* new Unauthenticated({ message: "SSH session token expired" })
+      })
+
+    /** Asks every edge what is open: after an activation, and before a refusal, so that no slot of the dead counts. */
+    const learnSlots = Effect.gen(function* () {
+      const open = yield* Effect.flatMap(fence, (proof) => edges.slots(state.sandboxId, proof))
+      state.setAdmission(Admission.reconcile(state.admission(), open))
+      state.markSlotsKnown()
+    })
+
+    const takeSlot = (slot: Admission.Slot | undefined, channelId: string) =>
+      Effect.gen(function* () {
+        if (slot !== undefined && !state.slotsKnown()) yield* learnSlots
+        if (Admission.denySlot(state.admission(), slot) !== undefined) yield* learnSlots
+        const denial = Admission.denySlot(state.admission(), slot)
+        if (denial !== undefined) return yield* new LimitReached({ message: Admission.denialText[denial] })
+        state.setAdmission(Admission.begin(state.admission(), channelId, slot))
+      })
+
+    /** Takes a place among the pending opens. A caller that was held for a session is not refused for the crowd. */
+    const dispatch = (channelId: string, wasHeld: boolean, deadlineMs: number) =>
+      Effect.gen(function* () {
+        while (!Admission.mayDispatch(state.admission())) {
+          if (!wasHeld || performance.now() >= deadlineMs)
+            return yield* new LimitReached({ message: Admission.denialText.pending })
+          yield* Effect.sleep(limits.sessionRetryMs)
+        }
+        state.setAdmission(Admission.dispatch(state.admission(), channelId))
+      })
+
+    /** The live session, waiting for one to attach while time remains. */
+    const awaitSession = (deadlineMs: number) =>
+      Effect.gen(function* () {
+        for (let held = false; ; held = true) {
+          const wake = state.nextChange()
+          const { status } = yield* state.current
+          if (status.phase !== "Ready")
+            return yield* new FailedPrecondition({ message: "sandbox is not ready" })
+          const presence = state.presence()
+          if (presence !== undefined && presence.lostAtMs === undefined && edges.isLive(presence.replica))
+            return { presence, held }
+          const leftMs = deadlineMs - performance.now()
+          if (leftMs <= 0) return yield* new Unavailable({ message: "supervisor session not connected" })
+          yield* wake.pipe(Effect.timeoutOption(Duration.millis(Math.min(leftMs, limits.sessionLookMs))))
+        }
+      })
+
+    const place = (request: OpenRequest, deadlineMs: number) =>
+      Effect.gen(function* () {
+        for (let attempt = 1; ; attempt++) {
+          const wake = state.nextChange()
+          const { presence, held } = yield* awaitSession(deadlineMs)
+          if (attempt === 1) yield* dispatch(request.channelId, held, deadlineMs)
+          const proof = yield* fence
+          const outcome = yield* edges
+            .open(presence.replica, {
+              sandboxId: state.sandboxId,
+              sessionId: presence.sessionId,
+              channelId: request.channelId,
+              target: request.target,
+              serviceId: request.serviceId,
+              tokenHash: request.tokenHash,
+              rendezvous: request.rendezvous,
+              fence: proof,
+            })
+            .pipe(
+              Effect.as(presence.replica),
+              Effect.catchTag("SessionGone", () => Effect.succeed(undefined)),
+            )
+          if (outcome !== undefined) return outcome
+          if (performance.now() >= deadlineMs)
+            return yield* new Unavailable({ message: "supervisor session not connected" })
+          // The edge will report the loss, or the supervisor is back in a moment: look again then.
+          yield* wake.pipe(Effect.timeoutOption(Duration.millis(limits.sessionRetryMs)))
+        }
+      })
+
+    const open = (request: OpenRequest) =>
+      Effect.gen(function* () {
+        const deadlineMs = performance.now() + request.waitMs
+        const { status } = yield* state.current
+        if (status.phase !== "Ready")
+          return yield* new FailedPrecondition({ message: "sandbox is not ready" })
+        if (request.tokenHash !== "") yield* checkToken(request.tokenHash)
+        const slot =
+          request.tokenHash === ""
+            ? undefined
+            : { channelId: request.channelId, tokenHash: request.tokenHash, replica: "" }
+        yield* takeSlot(slot, request.channelId)
+        let carrier: string | undefined
+        yield* place(request, deadlineMs).pipe(
+          Effect.tap((replica) => {
+            carrier = replica
+          }),
+          Effect.ensuring(
+            Effect.sync(() =>
+              state.setAdmission(Admission.finish(state.admission(), request.channelId, carrier)),
+            ),
+          ),
+        )
+      })
+
+    return {
+      open,
+      revoke: (tokenHash: string) => {
+        const known = tokens.get(tokenHash)
+        if (known !== undefined) known.revoked = true
+      },
+      forgetTokens: () => tokens.clear(),
+    } as const
+  })

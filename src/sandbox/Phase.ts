@@ -1,0 +1,157 @@
+/** Phases of a sandbox and their conditions (wire contract 3.8): pure transitions of its status. */
+import type { SandboxCondition, SandboxPhase, SandboxStatus } from "../domain/Sandbox.ts"
+
+type Condition = Omit<SandboxCondition, "lastTransitionTime">
+
+/** Replaces the condition of the same type; the transition time moves only when the status does. */
+const withCondition = (
+  conditions: ReadonlyArray<SandboxCondition>,
+  next: Condition,
+  nowMs: number,
+): ReadonlyArray<SandboxCondition> => {
+  const previous = conditions.find((condition) => condition.type === next.type)
+  const lastTransitionTime =
+    previous?.status === next.status ? previous.lastTransitionTime : new Date(nowMs).toISOString()
+  return [...conditions.filter((condition) => condition.type !== next.type), { ...next, lastTransitionTime }]
+}
+
+const to = (
+  status: SandboxStatus,
+  phase: SandboxPhase,
+  condition: Condition,
+  nowMs: number,
+): SandboxStatus => ({
+  ...status,
+  phase,
+  conditions: withCondition(status.conditions, condition, nowMs),
+})
+
+const session = (status: "True" | "False", reason: string, message: string): Condition => ({
+  type: "SessionConnected",
+  status,
+  reason,
+  message,
+})
+
+/** Phases in which a session changes nothing about the phase. */
+const deaf: ReadonlySet<SandboxPhase> = new Set(["Deleting", "Error", "Stopping", "Stopped"])
+
+export const initial = (nowMs: number): SandboxStatus =>
+  to(
+    {
+      phase: "Provisioning",
+      conditions: [],
+      agentPod: "",
+      currentPolicyVersion: 0,
+      mainProcessInstanceId: "",
+    },
+    "Provisioning",
+    { type: "Ready", status: "False", reason: "Starting", message: "Sandbox is being created" },
+    nowMs,
+  )
+
+/** A session was accepted. */
+export const attached = (status: SandboxStatus, instanceId: string, nowMs: number): SandboxStatus => {
+  if (deaf.has(status.phase)) return status
+  const { exitCode: _, ...rest } = status
+  const ready = to(
+    { ...rest, mainProcessInstanceId: instanceId },
+    "Ready",
+    { type: "Ready", status: "True", reason: "DependenciesReady", message: "Supervisor session connected" },
+    nowMs,
+  )
+  return {
+    ...ready,
+    conditions: withCondition(
+      ready.conditions,
+      session("True", "Connected", "Supervisor session connected"),
+      nowMs,
+    ),
+  }
+}
+
+/** The current session ended: the sandbox stays Ready for the grace period, callers are held. */
+export const sessionLost = (status: SandboxStatus, nowMs: number): SandboxStatus =>
+  status.phase !== "Ready"
+    ? status
+    : {
+        ...status,
+        conditions: withCondition(
+          status.conditions,
+          session("False", "SessionLost", "Supervisor session lost; callers are held until it returns"),
+          nowMs,
+        ),
+      }
+
+/** The grace period is over and no session came back. */
+export const graceOver = (status: SandboxStatus, nowMs: number): SandboxStatus =>
+  status.phase !== "Ready"
+    ? status
+    : to(
+        status,
+        "Provisioning",
+        {
+          type: "Ready",
+          status: "False",
+          reason: "DependenciesNotReady",
+          message: "Supervisor session disconnected",
+        },
+        nowMs,
+      )
+
+export const stopping = (status: SandboxStatus, nowMs: number): SandboxStatus =>
+  to(
+    status,
+    "Stopping",
+    { type: "Ready", status: "False", reason: "Stopping", message: "Sandbox is stopping" },
+    nowMs,
+  )
+
+export const stopped = (status: SandboxStatus, nowMs: number): SandboxStatus =>
+  to(
+    status,
+    "Stopped",
+    { type: "Ready", status: "False", reason: "Stopped", message: "Sandbox is stopped" },
+    nowMs,
+  )
+
+export const starting = (status: SandboxStatus, nowMs: number): SandboxStatus =>
+  to(
+    status,
+    "Starting",
+    { type: "Ready", status: "False", reason: "Starting", message: "Sandbox is starting" },
+    nowMs,
+  )
+
+export const deleting = (status: SandboxStatus, nowMs: number): SandboxStatus =>
+  to(
+    status,
+    "Deleting",
+    { type: "Ready", status: "False", reason: "Deleting", message: "Sandbox is being deleted" },
+    nowMs,
+  )
+
+export const failed = (
+  status: SandboxStatus,
+  reason: string,
+  message: string,
+  nowMs: number,
+): SandboxStatus =>
+  status.phase === "Deleting"
+    ? status
+    : to(status, "Error", { type: "Ready", status: "False", reason, message }, nowMs)
+
+/** The main process of that instance ended. Reports of another instance, or while stopping, change nothing. */
+export const exited = (
+  status: SandboxStatus,
+  instanceId: string,
+  exitCode: number,
+  nowMs: number,
+): SandboxStatus => {
+  if (deaf.has(status.phase) || status.phase === "Starting" || status.mainProcessInstanceId !== instanceId)
+    return status
+  return {
+    ...failed(status, "MainProcessExited", `Main process exited with code ${exitCode}`, nowMs),
+    exitCode,
+  }
+}

@@ -1,0 +1,69 @@
+/** How the rest of the gateway speaks to Sandbox actors, wherever they live. Every ask has a deadline. */
+import { EntityId, Sharding } from "@effect/cluster"
+import { Cause, Context, Duration, Effect, Exit, Layer, Option } from "effect"
+import { Unavailable } from "../domain/Errors.ts"
+import { limits } from "../domain/Limits.ts"
+import { SandboxEntity } from "./SandboxEntity.ts"
+
+type Client = ReturnType<Effect.Effect.Success<typeof SandboxEntity.client>>
+
+export class SandboxActors extends Context.Tag("holdfast/SandboxActors")<
+  SandboxActors,
+  {
+    /**
+     * Asks the actor of a sandbox. An ask that meets a moving shard is sent again until the deadline, so every
+     * request must be idempotent.
+     */
+    readonly ask: <A, E>(
+      sandboxId: string,
+      f: (actor: Client) => Effect.Effect<A, E>,
+      timeoutMs?: number,
+    ) => Effect.Effect<A, Exclude<E, { readonly _tag: TransportTag }> | Unavailable>
+    readonly shardOf: (sandboxId: string) => number
+  }
+>() {}
+
+const transportTags = ["MailboxFull", "AlreadyProcessingMessage", "PersistenceError", "StaleEpoch"] as const
+type TransportTag = (typeof transportTags)[number]
+
+const isTransport = (error: unknown): error is { readonly _tag: TransportTag } =>
+  typeof error === "object" &&
+  error !== null &&
+  "_tag" in error &&
+  transportTags.some((tag) => tag === error._tag)
+
+const moving = new Unavailable({ message: "the sandbox is moving between replicas; try again" })
+
+const make = Effect.gen(function* () {
+  const sharding = yield* Sharding.Sharding
+  const client = yield* SandboxEntity.client
+  return SandboxActors.of({
+    shardOf: (sandboxId) => sharding.getShardId(EntityId.make(sandboxId), "default").id,
+    ask: <A, E>(
+      sandboxId: string,
+      f: (actor: Client) => Effect.Effect<A, E>,
+      timeoutMs: number = limits.askTimeoutMs,
+    ) =>
+      Effect.gen(function* () {
+        type Own = Exclude<E, { readonly _tag: TransportTag }>
+        const deadline = performance.now() + timeoutMs
+        while (true) {
+          const exit = yield* Effect.exit(f(client(sandboxId)))
+          if (Exit.isSuccess(exit)) return exit.value
+          const failure = Cause.failureOption(exit.cause)
+          if (Option.isSome(failure) && !isTransport(failure.value))
+            return yield* Effect.fail(failure.value as Own)
+          // An owner that stops interrupts its requests; one whose socket broke answers with a defect. Both moved.
+          if (performance.now() + limits.sendRetryMs >= deadline) {
+            yield* Effect.logWarning("Ask failed", exit.cause)
+            return yield* moving
+          }
+          if (Option.isNone(failure) && Cause.isDie(exit.cause))
+            yield* Effect.logDebug("Ask met a defect", exit.cause)
+          yield* Effect.sleep(limits.sendRetryMs)
+        }
+      }).pipe(Effect.timeoutFail({ duration: Duration.millis(timeoutMs), onTimeout: () => moving })),
+  })
+})
+
+export const layer: Layer.Layer<SandboxActors, never, Sharding.Sharding> = Layer.effect(SandboxActors, make)

@@ -1,0 +1,65 @@
+/** The protocol of the Sandbox actor: one sharded entity per sandbox, id = sandbox id. */
+import { Entity } from "@effect/cluster"
+import { Rpc } from "@effect/rpc"
+import { Schema } from "effect"
+import { PublicError } from "../domain/Errors.ts"
+import { Presence, RelayTarget, Sandbox } from "../domain/Sandbox.ts"
+import { Rendezvous } from "./Edges.ts"
+
+/** What an edge says of a supervisor that said hello. */
+export const AttachRequest = Schema.Struct({
+  sessionId: Schema.String,
+  instanceId: Schema.String,
+  instanceStartedAtMs: Schema.Number,
+  connectionEpoch: Schema.Number,
+  replica: Schema.String,
+})
+export type AttachRequest = typeof AttachRequest.Type
+
+export const AttachReply = Schema.Union(
+  Schema.TaggedStruct("Accepted", { epoch: Schema.Number, shard: Schema.Number }),
+  Schema.TaggedStruct("Rejected", { reason: Schema.String }),
+)
+export type AttachReply = typeof AttachReply.Type
+
+export const OpenRequest = Schema.Struct({
+  channelId: Schema.String,
+  target: RelayTarget,
+  serviceId: Schema.String,
+  /** SHA-256 of the SSH session token; empty for relays that need none (exec). */
+  tokenHash: Schema.String,
+  rendezvous: Rendezvous,
+  /** How long to wait for a session before refusing. */
+  waitMs: Schema.Number,
+})
+export type OpenRequest = typeof OpenRequest.Type
+
+export const Location = Schema.Struct({
+  shard: Schema.Number,
+  epoch: Schema.Number,
+  owner: Schema.String,
+  presence: Schema.optional(Presence),
+})
+export type Location = typeof Location.Type
+
+export const SandboxEntity = Entity.make("Sandbox", [
+  /** A new row exists: make the sandbox. A failure removes the row again. */
+  Rpc.make("Provision", { success: Sandbox, error: PublicError }),
+  Rpc.make("Stop", { success: Sandbox, error: PublicError }),
+  Rpc.make("Start", { success: Sandbox, error: PublicError }),
+  Rpc.make("Delete", { success: Schema.Boolean, error: PublicError }),
+  Rpc.make("Attach", { payload: AttachRequest, success: AttachReply, error: PublicError }),
+  /** An edge lost that session. */
+  Rpc.make("Detach", { payload: { sessionId: Schema.String }, error: PublicError }),
+  Rpc.make("OpenRelay", { payload: OpenRequest, error: PublicError }),
+  /** A relay that held a connection slot has ended. */
+  Rpc.make("RelayClosed", { payload: { channelId: Schema.String }, error: PublicError }),
+  Rpc.make("RevokeToken", { payload: { tokenHash: Schema.String }, error: PublicError }),
+  Rpc.make("ReportExit", {
+    payload: { instanceId: Schema.String, exitCode: Schema.Number },
+    error: PublicError,
+  }),
+  /** Finish what a former owner left undone and hold what is stored against what is there. */
+  Rpc.make("Reconcile", { error: PublicError }),
+  Rpc.make("Locate", { success: Location, error: PublicError }),
+])

@@ -1,0 +1,140 @@
+/** Sessions of one sandbox: attach, supersede, loss and grace. */
+import { Clock, Duration, Effect, FiberHandle, Schedule } from "effect"
+import type { StaleEpoch } from "../domain/Errors.ts"
+import type { Fence } from "../domain/Fence.ts"
+import { limits } from "../domain/Limits.ts"
+import type { Presence } from "../domain/Sandbox.ts"
+import { Database } from "../store/Database.ts"
+import { Presences } from "../store/Presences.ts"
+import { Edges } from "./Edges.ts"
+import * as Phase from "./Phase.ts"
+import type { AttachReply, AttachRequest } from "./SandboxEntity.ts"
+import { SandboxSettings } from "./SandboxSettings.ts"
+import type { SandboxState } from "./SandboxState.ts"
+import * as Supersede from "./Supersede.ts"
+
+export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch>) =>
+  Effect.gen(function* () {
+    const { sessionGraceMs } = yield* SandboxSettings
+    const database = yield* Database
+    const presences = yield* Presences
+    const edges = yield* Edges
+    const grace = yield* FiberHandle.make()
+
+    /** Marks the current session lost and lets the grace period run. */
+    const lose = (presence: Presence) =>
+      Effect.gen(function* () {
+        const nowMs = yield* Clock.currentTimeMillis
+        const lostAtMs = presence.lostAtMs ?? nowMs
+        if (presence.lostAtMs === undefined) {
+          yield* Effect.flatMap(fence, (proof) =>
+            presences.markLost(state.sandboxId, presence.sessionId, lostAtMs, proof),
+          )
+          state.setPresence({ ...presence, lostAtMs })
+          yield* state.change((status) => Phase.sessionLost(status, nowMs))
+          yield* state.announce
+          yield* Effect.logInfo("Session lost").pipe(Effect.annotateLogs({ session: presence.sessionId }))
+        }
+        yield* FiberHandle.run(
+          grace,
+          Effect.gen(function* () {
+            yield* Effect.sleep(Duration.millis(Math.max(0, lostAtMs + sessionGraceMs - nowMs)))
+            const overMs = yield* Clock.currentTimeMillis
+            if (state.presence()?.lostAtMs !== undefined)
+              yield* state.change((status) => Phase.graceOver(status, overMs))
+          }).pipe(
+            Effect.retry({ schedule: Schedule.exponential(100), times: 5 }),
+            // The sweep finds it again if the store was away for all of these.
+            Effect.catchAll((error) => Effect.logWarning("Grace period could not be ended", error)),
+          ),
+        )
+      })
+
+    const attach = (claim: AttachRequest) =>
+      Effect.gen(function* () {
+        yield* state.current
+        const previous = state.presence()
+        const proof = yield* fence
+        const verdict = Supersede.decide(previous, previous?.retiredInstances ?? [], claim)
+        if (verdict._tag === "Refuse")
+          return { _tag: "Rejected", reason: verdict.reason } satisfies AttachReply
+        const accepted = { _tag: "Accepted", epoch: proof.epoch, shard: proof.shard } satisfies AttachReply
+        if (verdict._tag === "Same" && previous?.lostAtMs === undefined) return accepted
+
+        const nowMs = yield* Clock.currentTimeMillis
+        const retired = previous?.retiredInstances ?? []
+        const presence: Presence = {
+          sandboxId: state.sandboxId,
+          ...claim,
+          attachedAtMs: nowMs,
+          retiredInstances:
+            verdict._tag === "Accept" && verdict.retire !== undefined
+              ? [verdict.retire, ...retired].slice(0, limits.retiredInstances)
+              : retired,
+        }
+        yield* database
+          .transaction(
+            Effect.zipRight(
+              presences.put(presence, proof),
+              state.change((status) => Phase.attached(status, claim.instanceId, nowMs)),
+            ),
+          )
+          // The transaction may have been rolled back after the copy of the row was taken.
+          .pipe(Effect.onError(() => Effect.sync(state.forget)))
+        state.setPresence(presence)
+        yield* FiberHandle.clear(grace)
+        yield* state.announce
+        yield* Effect.logInfo("Session attached").pipe(
+          Effect.annotateLogs({ session: claim.sessionId, replica: claim.replica, epoch: proof.epoch }),
+        )
+        if (
+          previous !== undefined &&
+          previous.sessionId !== claim.sessionId &&
+          previous.lostAtMs === undefined
+        )
+          yield* edges
+            .endSession(previous.replica, {
+              sandboxId: state.sandboxId,
+              sessionId: previous.sessionId,
+              fence: proof,
+            })
+            .pipe(Effect.forkDaemon)
+        return accepted
+      })
+
+    const detach = (sessionId: string) =>
+      Effect.gen(function* () {
+        yield* state.current
+        const presence = state.presence()
+        if (presence === undefined || presence.sessionId !== sessionId) return
+        yield* lose(presence)
+      }).pipe(Effect.catchTag("NotFound", () => Effect.void))
+
+    /** Holds the stored presence against the members: a session of a replica that is gone is lost. */
+    const check = Effect.gen(function* () {
+      const presence = state.presence()
+      if (presence === undefined) return
+      if (presence.lostAtMs !== undefined || !edges.isLive(presence.replica)) yield* lose(presence)
+    })
+
+    /** Ends the session for good: the sandbox stops or goes away. */
+    const end = Effect.gen(function* () {
+      const presence = state.presence()
+      const proof = yield* fence
+      yield* edges.cut(state.sandboxId, undefined, proof)
+      if (presence === undefined) return
+      yield* FiberHandle.clear(grace)
+      yield* edges.endSession(presence.replica, {
+        sandboxId: state.sandboxId,
+        sessionId: presence.sessionId,
+        fence: proof,
+      })
+      yield* presences.remove(state.sandboxId, proof)
+      state.setPresence(undefined)
+      yield* state.announce
+    })
+
+    return { attach, detach, check, end } as const
+  })
+
+export type Sessions = Effect.Effect.Success<ReturnType<typeof make>>
