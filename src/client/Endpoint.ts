@@ -1,0 +1,98 @@
+/**
+ * Which gateway to talk to and how to prove who one is. Plain synchronous code without Effect, because
+ * `holdfast ssh-proxy` runs it on every ssh.
+ */
+import { readFileSync } from "node:fs"
+import type { ClientTlsOptions } from "../wire/grpc/GrpcClient.ts"
+import { readStoredGateway } from "./GatewayStore.ts"
+
+export interface Endpoint {
+  /** `http://host:port` (plain HTTP/2) or `https://host:port`. */
+  readonly url: string
+  readonly tls?: ClientTlsOptions
+  /** Bearer token; never printed. */
+  readonly token?: string
+}
+
+/** Why no endpoint could be made of the settings, as what is wrong and what to do. */
+export class EndpointProblem {
+  readonly what: string
+  readonly next: string
+  constructor(what: string, next: string) {
+    this.what = what
+    this.next = next
+  }
+}
+
+export interface EndpointSettings {
+  /** URL, or name of a gateway in OpenShell's gateway store. */
+  readonly gateway: string
+  readonly tokenFile?: string | undefined
+  readonly caFile?: string | undefined
+  readonly certificateFile?: string | undefined
+  readonly keyFile?: string | undefined
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+export const resolveEndpoint = (
+  settings: EndpointSettings,
+  environment: Environment,
+): Endpoint | EndpointProblem => {
+  const stored = settings.gateway.includes("://")
+    ? undefined
+    : readStoredGateway(settings.gateway, environment)
+  if (stored instanceof EndpointProblem) return stored
+  const address = gatewayUrl(stored?.url ?? settings.gateway)
+  if (address instanceof EndpointProblem) return address
+  try {
+    const token = tokenOf(settings, environment) ?? stored?.token
+    if (token !== undefined && address.protocol === "http:" && !isLoopback(address.hostname)) {
+      return new EndpointProblem(
+        `a token would cross the network unencrypted to ${address.host}`,
+        "Use the gateway's https:// address.",
+      )
+    }
+    return {
+      url: address.origin === "null" ? `${address.protocol}//${address.host}` : address.origin,
+      ...(address.protocol === "https:" ? { tls: { ...stored?.tls, ...tlsFiles(settings) } } : {}),
+      ...(token === undefined ? {} : { token }),
+    }
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    return new EndpointProblem(`cannot read credentials: ${why}`, "Check the file named there.")
+  }
+}
+
+const gatewayUrl = (text: string): URL | EndpointProblem => {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || (url.protocol !== "http:" && url.protocol !== "https:") || url.hostname === "") {
+    return new EndpointProblem(
+      `"${text}" is not a gateway address`,
+      "Write it as http://host:port or https://host:port.",
+    )
+  }
+  return url
+}
+
+export const isLoopback = (hostname: string): boolean =>
+  hostname === "localhost" || hostname === "[::1]" || hostname === "::1" || /^127(\.\d+){3}$/.test(hostname)
+
+const tokenOf = (settings: EndpointSettings, environment: Environment): string | undefined => {
+  const text =
+    settings.tokenFile === undefined
+      ? environment["HOLDFAST_TOKEN"]
+      : readFileSync(settings.tokenFile, "utf8")
+  const token = text?.trim() ?? ""
+  return token === "" ? undefined : token
+}
+
+const tlsFiles = (settings: EndpointSettings): ClientTlsOptions => ({
+  ...(settings.caFile === undefined ? {} : { ca: readFileSync(settings.caFile) }),
+  ...(settings.certificateFile === undefined ? {} : { cert: readFileSync(settings.certificateFile) }),
+  ...(settings.keyFile === undefined ? {} : { key: readFileSync(settings.keyFile) }),
+})
+
+/** The header of every call. */
+export const authorizationHeaders = (endpoint: Endpoint): Readonly<Record<string, string>> =>
+  endpoint.token === undefined ? {} : { authorization: `Bearer ${endpoint.token}` }
