@@ -144,17 +144,68 @@ export const limitsTable = {
   ],
   driverStopGraceMs: [5_000, "ms", "time between TERM and KILL of a sandbox; a shell ends within one second"],
   driverKillTimeoutMs: [5_000, "ms", "KILL works at once unless a process hangs in the kernel"],
-  driverScanIntervalMs: [50, "ms", "interval of looking whether a stopping sandbox is gone"],
+  processPollMs: [20, "ms", "interval of looking whether processes are gone; microseconds each"],
+  driverLockPollMs: [50, "ms", "interval of asking for the lock of a sandbox"],
   driverLockWaitMs: [20_000, "ms", "a whole stop by another replica: grace, kill and margin"],
   driverLogBytes: [4 * 1_048_576, "bytes", "supervisor log per sandbox; one older file is kept"],
   unixSocketPathBytes: [107, "bytes", "sun_path of unix(7) without its final zero byte"],
   environmentStringBytes: [131_071, "bytes", "MAX_ARG_STRLEN of execve(2) without its final zero byte"],
+
+  // database
+  databaseConnections: [
+    16,
+    "connections",
+    "far above the statements that run at once; five replicas stay below 100",
+  ],
+  databaseConnectMs: [900, "ms", "a caller learns within one second that the database is away"],
+  databaseStatementMs: [900, "ms", "as above; every statement here touches few rows by index"],
+  databaseCallMs: [950, "ms", "deadline of a store operation: the rest of the second is for the way back"],
+  databaseSilenceMs: [
+    1_500,
+    "ms",
+    "an answer is due after the statement timeout; then the connection is dead",
+  ],
+  databaseTransactionIdleMs: [
+    1_000,
+    "ms",
+    "row locks of a frozen replica hold up its successor at most this long",
+  ],
+  databaseKeepaliveMs: [
+    5_000,
+    "ms",
+    "idle connections to a lost host are noticed after this and ten probes of one second",
+  ],
+  databaseIdleMs: [30_000, "ms", "unused pool connections are closed"],
+  databaseRetryMaxMs: [
+    5_000,
+    "ms",
+    "longest pause between attempts to reach the database: full service within 5 s",
+  ],
+  migrationMs: [60_000, "ms", "waiting for another replica's migration, and each statement of our own"],
+  sqliteBusyMs: [500, "ms", "only another program can hold the file; waiting for it stops the event loop"],
+  changedSandboxes: [
+    10_000,
+    "sandboxes",
+    "changes kept apart per subscriber; beyond, it re-reads everything",
+  ],
+  sshSessionsReaped: [1_000, "tokens", "removed per statement, so that none runs long"],
 
   // local cluster
   postgresStartMs: [60_000, "ms", "crash recovery of a small database on a slow disk"],
   postgresStopMs: [10_000, "ms", "fast shutdown writes one checkpoint; then immediate shutdown"],
   postgresConnections: [300, "connections", "five replicas with a pool and a lock session each, and tools"],
   localLogBytes: [16 * 1_048_576, "bytes", "a log of a local cluster is set aside at start when larger"],
+
+  // client library and command line
+  clientCallTimeoutMs: [30_000, "ms", "a unary call; twice the wait for a session"],
+  clientConnectAttempts: [3, "attempts", "connections that a balancer cut; other failures are final"],
+  clientConnectPauseMs: [100, "ms", "pause after the first cut connection, growing by itself"],
+  clientCallAttempts: [3, "attempts", "repeatable calls whose connection was lost"],
+  lifecycleWaitMs: [300_000, "ms", "OpenShell 0.0.111 CLI waits this long for a phase"],
+  forwardChunkBytes: [65_536, "bytes", "OpenShell 0.0.111 ForwardTcp chunk"],
+  transferEntries: [1_000_000, "entries", "files, directories and links of one upload or download"],
+  transferPreambleBytes: [65_536, "bytes", "what a login profile may print before a transfer begins"],
+  transferMessageBytes: [65_536, "bytes", "error text kept of a remote tar"],
 } as const satisfies Record<string, Row>
 
 export type LimitName = keyof typeof limitsTable

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { readFile } from "node:fs/promises"
-import { Effect } from "effect"
+import { Effect, Schedule } from "effect"
 import { limits } from "../domain/Limits.ts"
 
 /** `startTicks`: clock ticks between boot and the start of the process (field 22 of /proc/<pid>/stat, proc(5)). */
@@ -96,17 +96,14 @@ export const findByEnvironment = (entry: string): Effect.Effect<ReadonlyArray<Pr
     ).pipe(Effect.map((found) => found.filter((identity) => identity !== undefined)))
   })
 
-/** The live descendants of a process and the members of its process group, itself included while it lives. */
+/** A live process with its descendants and the members of its process group; empty once it is gone. */
 export const family = (root: ProcessIdentity): ReadonlyArray<ProcessIdentity> => {
   const stats = allPids().flatMap((pid) => readStat(pid) ?? [])
-  const rootLives = stats.some((stat) => stat.pid === root.pid && stat.startTicks === root.startTicks)
-  // A group keeps its number reserved as long as it has members, so a stranger cannot be in it unless the
-  // leader is a stranger too.
-  const leaderIsStranger = !rootLives && stats.some((stat) => stat.pid === root.pid)
-  const members = new Set<number>()
-  if (rootLives) members.add(root.pid)
-  if (!leaderIsStranger) for (const stat of stats) if (stat.group === root.pid) members.add(stat.pid)
-  // Each pass adds one generation at least; the number of processes bounds the passes.
+  // Without the root its number may already name a stranger's group.
+  if (!stats.some((stat) => stat.pid === root.pid && stat.startTicks === root.startTicks)) return []
+  const members = new Set([root.pid])
+  for (const stat of stats) if (stat.group === root.pid) members.add(stat.pid)
+  // Each pass adds one generation at least, so the number of processes bounds the passes.
   for (let pass = 0; pass < stats.length; pass++) {
     const before = members.size
     for (const stat of stats) if (members.has(stat.parent)) members.add(stat.pid)
@@ -124,4 +121,23 @@ export const signal = (target: ProcessIdentity, name: NodeJS.Signals): boolean =
   } catch {
     return false
   }
+}
+
+/**
+ * True when all are gone within the time. Looks only at these, so it is cheap; a schedule ends it rather than
+ * an interruption, so that it also ends inside finalizers.
+ */
+export const waitForEnd = (
+  processes: ReadonlyArray<ProcessIdentity>,
+  timeoutMs: number,
+): Effect.Effect<boolean> => {
+  const someAlive = Effect.sync(() => processes.some(isAlive))
+  return someAlive.pipe(
+    Effect.repeat({
+      while: (alive) => alive,
+      schedule: Schedule.spaced(limits.processPollMs).pipe(Schedule.upTo(timeoutMs)),
+    }),
+    Effect.zipRight(someAlive),
+    Effect.map((alive) => !alive),
+  )
 }

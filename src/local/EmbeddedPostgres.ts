@@ -108,14 +108,9 @@ const clearLeftover = (data: string): Effect.Effect<void, EmbeddedPostgresError>
 /** Fast shutdown, then immediate shutdown, then KILL of all its processes. */
 const endServer = (server: Proc.ProcessIdentity): Effect.Effect<void> =>
   Effect.gen(function* () {
-    const gone = (timeoutMs: number) =>
-      Effect.sync(() => Proc.isAlive(server)).pipe(
-        Effect.repeat({ while: (alive) => alive, schedule: Schedule.spaced(20) }),
-        Effect.timeoutTo({ duration: timeoutMs, onTimeout: () => false, onSuccess: () => true }),
-      )
     for (const name of ["SIGINT", "SIGQUIT"] as const) {
       Proc.signal(server, name)
-      if (yield* gone(limits.postgresStopMs)) return
+      if (yield* Proc.waitForEnd([server], limits.postgresStopMs)) return
     }
     for (const member of Proc.family(server)) Proc.signal(member, "SIGKILL")
   })
