@@ -68,10 +68,18 @@ export class GrpcConnection {
         streamBytes: limits.streamWindowBytes,
         sessionBytes: limits.sessionWindowBytes,
       }
-      const session = http2.connect(url, {
-        ...sessionOptions(windows),
-        createConnection: () => dial(url, options.tls),
+      let lastError = "the server closed the connection"
+      const noteError = (error: Error): void => {
+        lastError = error.message === "" ? error.name : error.message
+      }
+      const socket = dial(url, options.tls)
+      socket.on("error", (error) => {
+        noteError(error)
+        // node:http2 destroys the session but leaves a TLS socket open, and then neither of them closes.
+        socket.destroy()
       })
+      const session = http2.connect(url, { ...sessionOptions(windows), createConnection: () => socket })
+      session.on("error", noteError)
       const timeoutMs = options.connectTimeoutMs ?? limits.connectTimeoutMs
       const fail = (error: GrpcError): void => {
         stop()
@@ -84,10 +92,6 @@ export class GrpcConnection {
         session.off("close", onClose)
         session.off("remoteSettings", onReady)
       }
-      let lastError = "the server closed the connection"
-      session.on("error", (error: Error) => {
-        lastError = error.message === "" ? error.name : error.message
-      })
       const onClose = (): void =>
         fail(grpcError(Status.UNAVAILABLE, `cannot connect to ${url.host}: ${lastError}`))
       const onAbort = (): void => fail(grpcError(Status.CANCELLED, "the connection attempt was cancelled"))

@@ -187,6 +187,7 @@ export const createGrpcServer = (options: GrpcServerOptions): GrpcServer => {
   const attach = (socket: Socket): void => {
     sockets.add(socket)
     socket.on("close", () => sockets.delete(socket))
+    socket.on("error", () => socket.destroy())
     socket.setNoDelay(true)
     if (socket instanceof tls.TLSSocket) {
       ;(socket.alpnProtocol === "h2" ? h2 : h1).emit("connection", socket)

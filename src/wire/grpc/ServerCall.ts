@@ -32,6 +32,11 @@ export interface ServerCall {
   readonly requestId: string
   /** Response headers now, before the first message. Idempotent. */
   sendHeaders(): void
+  /**
+   * Half-close: ends the response with status OK while the request goes on. Byte streams end one direction
+   * at a time. Idempotent; the call's outcome is then decided.
+   */
+  endResponse(): void
   /** Status and trailers; trailers-only for an error before headers. Idempotent: the first outcome stands. */
   finish(error?: GrpcError): void
 }
@@ -56,6 +61,7 @@ export class ServerCallState implements ServerCall {
   #headersSent = false
   #finished = false
   #wantsTrailers = false
+  #keepRequest = false
   #trailers: Record<string, string> | undefined
 
   readonly #connectionLost: () => boolean
@@ -94,6 +100,11 @@ export class ServerCallState implements ServerCall {
     if (this.#headersSent || this.#gone) return
     this.#headersSent = true
     this.stream.respond(responseHeaders(this.requestId), { waitForTrailers: true })
+  }
+
+  endResponse(): void {
+    this.#keepRequest = true
+    this.finish()
   }
 
   finish(error?: GrpcError): void {
@@ -143,7 +154,7 @@ export class ServerCallState implements ServerCall {
   #sendTrailers(): void {
     if (this.#gone) return
     this.stream.sendTrailers(this.#trailers ?? {})
-    this.#closeRequest()
+    if (!this.#keepRequest) this.#closeRequest()
   }
 
   /** The answer is complete, so a request that still flows is told to stop and its bytes are dropped. */
