@@ -1,0 +1,129 @@
+/** Which supervisor session a sandbox has and which replica holds its socket: one row, written at attach. */
+import { SqlClient } from "@effect/sql"
+import { Context, Effect, Layer, Option, Schema } from "effect"
+import type { StaleEpoch, Unavailable } from "../domain/Errors.ts"
+import type { Fence } from "../domain/Fence.ts"
+import type { Presence } from "../domain/Sandbox.ts"
+import { fenceHolds, refuseStale } from "./Fenced.ts"
+import { guard } from "./SqlErrors.ts"
+
+const Row = Schema.Struct({
+  sandbox_id: Schema.String,
+  session_id: Schema.String,
+  instance_id: Schema.String,
+  instance_started_at_ms: Schema.Number,
+  connection_epoch: Schema.Number,
+  replica: Schema.String,
+  attached_at_ms: Schema.Number,
+  lost_at_ms: Schema.NullOr(Schema.Number),
+  retired_instances: Schema.parseJson(Schema.Array(Schema.String)),
+})
+
+const toPresence = (row: typeof Row.Type): Presence => ({
+  sandboxId: row.sandbox_id,
+  sessionId: row.session_id,
+  instanceId: row.instance_id,
+  instanceStartedAtMs: row.instance_started_at_ms,
+  connectionEpoch: row.connection_epoch,
+  replica: row.replica,
+  attachedAtMs: row.attached_at_ms,
+  ...(row.lost_at_ms === null ? {} : { lostAtMs: row.lost_at_ms }),
+  retiredInstances: row.retired_instances,
+})
+
+const encodeRow = (presence: Presence): typeof Row.Encoded =>
+  Schema.encodeSync(Row)({
+    sandbox_id: presence.sandboxId,
+    session_id: presence.sessionId,
+    instance_id: presence.instanceId,
+    instance_started_at_ms: presence.instanceStartedAtMs,
+    connection_epoch: presence.connectionEpoch,
+    replica: presence.replica,
+    attached_at_ms: presence.attachedAtMs,
+    lost_at_ms: presence.lostAtMs ?? null,
+    retired_instances: presence.retiredInstances,
+  })
+
+const decodeRows = (rows: ReadonlyArray<unknown>) =>
+  Effect.map(Schema.decodeUnknown(Schema.Array(Row))(rows), (decoded) => decoded.map(toPresence))
+
+const Counts = Schema.Array(Schema.Struct({ replica: Schema.String, sessions: Schema.Number }))
+
+export class Presences extends Context.Tag("holdfast/Presences")<
+  Presences,
+  {
+    readonly get: (sandboxId: string) => Effect.Effect<Option.Option<Presence>, Unavailable>
+    /** Sets the sandbox's session, whatever it was before. */
+    readonly put: (presence: Presence, fence: Fence) => Effect.Effect<void, StaleEpoch | Unavailable>
+    /** True if that session was the sandbox's and is now marked lost; a session already lost keeps its time. */
+    readonly markLost: (
+      sandboxId: string,
+      sessionId: string,
+      lostAtMs: number,
+      fence: Fence,
+    ) => Effect.Effect<boolean, StaleEpoch | Unavailable>
+    readonly remove: (sandboxId: string, fence: Fence) => Effect.Effect<void, StaleEpoch | Unavailable>
+    /** Sessions marked lost or held by a replica that is not in the list. */
+    readonly lostOrElsewhere: (
+      liveReplicas: ReadonlyArray<string>,
+    ) => Effect.Effect<ReadonlyArray<Presence>, Unavailable>
+    /** Live sessions per replica; replicas without one are absent. */
+    readonly countByReplica: Effect.Effect<ReadonlyMap<string, number>, Unavailable>
+  }
+>() {}
+
+const make = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+
+  const put = (presence: Presence, fence: Fence) =>
+    Effect.gen(function* () {
+      const { sandbox_id, ...row } = encodeRow(presence)
+      const changed = yield* sql`UPDATE presences SET ${sql.update(row)}
+        WHERE sandbox_id = ${sandbox_id} AND ${fenceHolds(sql, fence)} RETURNING sandbox_id`
+      if (changed.length > 0) return
+      yield* refuseStale(sql, fence)
+      // The owner is alone: between the two statements nobody else can insert under a valid epoch.
+      const inserted =
+        yield* sql`INSERT INTO presences (${sql.csv(Object.keys(row).map((key) => sql`${sql(key)}`))}, sandbox_id)
+        SELECT ${sql.csv(Object.values(row).map((value) => sql`${value}`))}, ${sandbox_id}
+        WHERE ${fenceHolds(sql, fence)} RETURNING sandbox_id`
+      if (inserted.length === 0) yield* refuseStale(sql, fence)
+    })
+
+  return Presences.of({
+    get: (sandboxId) =>
+      sql`SELECT * FROM presences WHERE sandbox_id = ${sandboxId}`.pipe(
+        Effect.flatMap(decodeRows),
+        Effect.map((rows) => Option.fromNullable(rows[0])),
+        guard("presence get"),
+      ),
+    put: (presence, fence) => put(presence, fence).pipe(guard("presence put")),
+    markLost: (sandboxId, sessionId, lostAtMs, fence) =>
+      sql`UPDATE presences SET lost_at_ms = COALESCE(lost_at_ms, ${lostAtMs})
+          WHERE sandbox_id = ${sandboxId} AND session_id = ${sessionId} AND ${fenceHolds(sql, fence)}
+          RETURNING sandbox_id`.pipe(
+        Effect.flatMap((rows) =>
+          rows.length > 0 ? Effect.succeed(true) : Effect.as(refuseStale(sql, fence), false),
+        ),
+        guard("presence loss"),
+      ),
+    remove: (sandboxId, fence) =>
+      sql`DELETE FROM presences WHERE sandbox_id = ${sandboxId} AND ${fenceHolds(sql, fence)}
+          RETURNING sandbox_id`.pipe(
+        Effect.flatMap((rows) => (rows.length > 0 ? Effect.void : refuseStale(sql, fence))),
+        guard("presence remove"),
+      ),
+    lostOrElsewhere: (liveReplicas) =>
+      sql`SELECT * FROM presences WHERE lost_at_ms IS NOT NULL
+          ${liveReplicas.length === 0 ? sql`OR 1 = 1` : sql`OR replica NOT IN ${sql.in(liveReplicas)}`}
+          ORDER BY sandbox_id`.pipe(Effect.flatMap(decodeRows), guard("presence sweep")),
+    countByReplica: sql`SELECT replica, count(*) AS sessions FROM presences
+      WHERE lost_at_ms IS NULL GROUP BY replica`.pipe(
+      Effect.flatMap(Schema.decodeUnknown(Counts)),
+      Effect.map((rows) => new Map(rows.map(({ replica, sessions }) => [replica, sessions]))),
+      guard("presence count"),
+    ),
+  })
+})
+
+export const layer: Layer.Layer<Presences, never, SqlClient.SqlClient> = Layer.effect(Presences, make)
