@@ -1,4 +1,5 @@
 /** gRPC statuses as the tagged errors of the domain. */
+import { Schema } from "effect"
 import {
   AlreadyExists,
   Conflict,
@@ -9,7 +10,7 @@ import {
   LimitReached,
   NotFound,
   PermissionDenied,
-  type PublicError,
+  PublicError,
   Unauthenticated,
   Unavailable,
   Unimplemented,
@@ -50,8 +51,11 @@ export const publicErrorOf = (error: GrpcError): PublicError => {
   }
 }
 
+const isPublicError = Schema.is(PublicError)
+
 /** Whatever a call threw; something other than a status is a fault of this program. */
-export const publicErrorOfUnknown = (cause: unknown): PublicError =>
-  cause instanceof GrpcError
-    ? publicErrorOf(cause)
-    : new Internal({ message: cause instanceof Error ? cause.message : String(cause) })
+export const publicErrorOfUnknown = (cause: unknown): PublicError => {
+  if (cause instanceof GrpcError) return publicErrorOf(cause)
+  if (isPublicError(cause)) return cause
+  return new Internal({ message: cause instanceof Error ? cause.message : String(cause) })
+}

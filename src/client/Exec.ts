@@ -1,0 +1,184 @@
+/** Commands in a sandbox: `ExecSandbox` for output alone, `ExecSandboxInteractive` when there is input. */
+import type { Readable, Writable } from "node:stream"
+import type { MessageInitShape } from "@bufbuild/protobuf"
+import { Effect } from "effect"
+import { Unavailable } from "../domain/Errors.ts"
+import { limits } from "../domain/Limits.ts"
+import type { TypedCall } from "../wire/grpc/Typed.ts"
+import {
+  type ExecSandboxEventSchema,
+  type ExecSandboxInputSchema,
+  type ExecSandboxRequestSchema,
+  OpenShell,
+} from "../wire/OpenShell.ts"
+import type { ClientError, GatewayClientService } from "./GatewayClient.ts"
+import { publicErrorOfUnknown } from "./StatusErrors.ts"
+
+export interface TerminalSize {
+  readonly columns: number
+  readonly rows: number
+}
+
+export interface ExecRequest {
+  readonly sandboxId: string
+  readonly command: ReadonlyArray<string>
+  readonly workdir?: string | undefined
+  readonly environment?: Readonly<Record<string, string>> | undefined
+  /** After this the sandbox ends the command and the exit code is 124; whole seconds, 0 for never. */
+  readonly timeoutSeconds?: number | undefined
+  /** Asks for a terminal of this size. */
+  readonly terminal?: TerminalSize | undefined
+}
+
+export interface ExecStreams {
+  /** Its end becomes the command's end of input. Absent: the command reads nothing. */
+  readonly stdin?: Readable | undefined
+  readonly stdout: Writable
+  readonly stderr: Writable
+  /** Subscribes to changes of the terminal's size; returns how to unsubscribe. */
+  readonly onResize?: ((listener: (size: TerminalSize) => void) => () => void) | undefined
+}
+
+type ExecEvents = Pick<TypedCall<typeof ExecSandboxInputSchema, typeof ExecSandboxEventSchema>, "receive">
+
+/**
+ * Runs a command to its end and returns its exit code. Interrupting it cancels the call, which kills the
+ * command. Output is written as the streams take it, so a slow reader slows the command down.
+ */
+export const exec = (
+  client: GatewayClientService,
+  request: ExecRequest,
+  streams: ExecStreams,
+): Effect.Effect<number, ClientError> =>
+  Effect.scoped(
+    streams.stdin === undefined && streams.onResize === undefined
+      ? execOutput(client, request, streams)
+      : execInteractive(client, request, streams, streams.stdin),
+  )
+
+const startOf = (request: ExecRequest): MessageInitShape<typeof ExecSandboxRequestSchema> => ({
+  sandboxId: request.sandboxId,
+  command: [...request.command],
+  workdir: request.workdir ?? "",
+  environment: { ...request.environment },
+  timeoutSeconds: request.timeoutSeconds ?? 0,
+  tty: request.terminal !== undefined,
+  cols: request.terminal?.columns ?? 0,
+  rows: request.terminal?.rows ?? 0,
+})
+
+const execOutput = Effect.fn("client.exec")(function* (
+  client: GatewayClientService,
+  request: ExecRequest,
+  streams: ExecStreams,
+) {
+  const call = yield* client.open(OpenShell.method.execSandbox)
+  return yield* Effect.tryPromise({
+    try: async () => {
+      await call.send(startOf(request))
+      call.end()
+      return await deliver(call, streams)
+    },
+    catch: publicErrorOfUnknown,
+  })
+})
+
+const execInteractive = Effect.fn("client.execInteractive")(function* (
+  client: GatewayClientService,
+  request: ExecRequest,
+  streams: ExecStreams,
+  stdin: Readable | undefined,
+) {
+  const call = yield* client.open(OpenShell.method.execSandboxInteractive)
+  const send = (payload: NonNullable<MessageInitShape<typeof ExecSandboxInputSchema>["payload"]>) =>
+    call.send({ payload })
+  return yield* Effect.tryPromise({
+    try: async () => {
+      await send({ case: "start", value: startOf(request) })
+      const unsubscribe = streams.onResize?.(({ columns, rows }) => {
+        // A size that cannot be sent any more belongs to a call that is over.
+        send({ case: "resize", value: { cols: columns, rows } }).catch(() => undefined)
+      })
+      const input = stdin === undefined ? undefined : feed(stdin, (value) => send({ case: "stdin", value }), call)
+      try {
+        return await Promise.race([deliver(call, streams), ...(input === undefined ? [] : [input.failed])])
+      } finally {
+        unsubscribe?.()
+        input?.stop()
+      }
+    },
+    catch: publicErrorOfUnknown,
+  })
+})
+
+/** Passes output on until the exit code arrives. */
+const deliver = async (call: ExecEvents, streams: ExecStreams): Promise<number> => {
+  for (;;) {
+    const event = await call.receive()
+    if (event === undefined) {
+      throw new Unavailable({ message: "exec relay closed before the command reported an exit status" })
+    }
+    const { payload } = event
+    if (payload.case === "exit") return payload.value.exitCode
+    if (payload.case === "stdout") await writeAll(streams.stdout, payload.value.data)
+    if (payload.case === "stderr") await writeAll(streams.stderr, payload.value.data)
+  }
+}
+
+/** Resolves when the stream takes more; a stream that closed has no reader, and output is dropped. */
+const writeAll = (stream: Writable, data: Uint8Array): Promise<void> => {
+  if (data.length === 0 || stream.destroyed || stream.write(data)) return Promise.resolve()
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      stream.off("drain", settle)
+      stream.off("close", settle)
+      resolve()
+    }
+    stream.once("drain", settle)
+    stream.once("close", settle)
+  })
+}
+
+interface Feeding {
+  /** Rejects when the input cannot be read; never resolves. */
+  readonly failed: Promise<never>
+  readonly stop: () => void
+}
+
+/**
+ * Sends input as the call takes it. A failed send is not an error here: the command may have ended without
+ * reading everything, and if the call failed, its events say why.
+ */
+const feed = (stdin: Readable, send: (data: Buffer) => Promise<void>, call: { readonly end: () => void }): Feeding => {
+  let stopped = false
+  const failed = Promise.withResolvers<never>()
+  failed.promise.catch(() => undefined)
+  const onData = (chunk: Buffer): void => {
+    stdin.pause()
+    sendChunks(chunk).then(
+      () => {
+        if (!stopped) stdin.resume()
+      },
+      () => stop(),
+    )
+  }
+  const sendChunks = async (chunk: Buffer): Promise<void> => {
+    for (let at = 0; at < chunk.length; at += limits.execChunkBytes) {
+      await send(chunk.subarray(at, at + limits.execChunkBytes))
+    }
+  }
+  const onEnd = (): void => call.end()
+  const onError = (error: Error): void => failed.reject(error)
+  const stop = (): void => {
+    stopped = true
+    stdin.off("data", onData)
+    stdin.off("end", onEnd)
+    stdin.off("error", onError)
+    stdin.pause()
+  }
+  stdin.on("data", onData)
+  stdin.once("end", onEnd)
+  stdin.once("error", onError)
+  if (stdin.readableEnded) onEnd()
+  return { failed: failed.promise, stop }
+}
