@@ -9,7 +9,3 @@ export const lockClasses = (clusterId: string) => ({
   live: lockClass(clusterId, "live"),
   shard: lockClass(clusterId, "shard"),
 })
-
-/** The Postgres schema that holds a cluster's tables. */
-export const schemaName = (clusterId: string): string =>
-  `holdfast_${clusterId.toLowerCase().replaceAll(/[^a-z0-9_]/g, "_")}`

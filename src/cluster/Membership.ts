@@ -1,5 +1,5 @@
 /** Who is in the cluster, as this replica last saw it. */
-import { Context, Effect, Layer, SubscriptionRef } from "effect"
+import { Context, Deferred, Effect, Layer, SubscriptionRef } from "effect"
 import type { HostPort } from "./ClusterConfig.ts"
 
 export interface Member extends HostPort {
@@ -23,6 +23,8 @@ export class Membership extends Context.Tag("holdfast/Membership")<
     readonly ref: SubscriptionRef.SubscriptionRef<ReadonlyArray<Member>>
     /** The live member of that incarnation, if there is one. */
     readonly find: (incarnation: string) => Member | undefined
+    /** Completes once that member is seen to have left; at once for one that is not a live member. */
+    readonly left: (incarnation: string) => Effect.Effect<void>
     readonly update: (members: ReadonlyArray<Member>) => Effect.Effect<void>
   }
 >() {
@@ -31,17 +33,32 @@ export class Membership extends Context.Tag("holdfast/Membership")<
     Effect.gen(function* () {
       const ref = yield* SubscriptionRef.make<ReadonlyArray<Member>>([])
       let known = ""
-      let live = new Map<string, Member>()
+      const live = new Map<string, { readonly member: Member; readonly left: Deferred.Deferred<void> }>()
+      const fiberId = yield* Effect.fiberId
       return {
         ref,
         members: SubscriptionRef.get(ref),
-        find: (incarnation) => live.get(incarnation),
+        find: (incarnation) => live.get(incarnation)?.member,
+        left: (incarnation) => {
+          const entry = live.get(incarnation)
+          return entry === undefined ? Effect.void : Deferred.await(entry.left)
+        },
         update: (members) =>
           Effect.suspend(() => {
             const seen = JSON.stringify(members)
             if (seen === known) return Effect.void
             known = seen
-            live = new Map(members.filter((m) => m.live).map((m) => [m.incarnation, m]))
+            const now = new Map(members.filter((m) => m.live).map((m) => [m.incarnation, m]))
+            for (const [incarnation, entry] of live) {
+              if (now.has(incarnation)) continue
+              live.delete(incarnation)
+              Deferred.unsafeDone(entry.left, Effect.void)
+            }
+            for (const [incarnation, member] of now)
+              live.set(incarnation, {
+                member,
+                left: live.get(incarnation)?.left ?? Deferred.unsafeMake<void>(fiberId),
+              })
             return SubscriptionRef.set(ref, members)
           }),
       }

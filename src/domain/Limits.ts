@@ -98,6 +98,11 @@ export const limitsTable = {
   connectionsPerToken: [3, "connections", "OpenShell 0.0.111 SSH connections per token"],
   connectionsPerSandbox: [20, "connections", "OpenShell 0.0.111 SSH connections per sandbox"],
   peerTicketMs: [10_000, "ms", "a peer leg arrives within the claim timeout or not at all"],
+  ticketWaitMs: [
+    5_000,
+    "ms",
+    "a held caller gets a fresh ticket this often, so that a ticket in use is never stale",
+  ],
   peerTickets: [1_024, "tickets", "four processes' pending relays waiting for their peer leg"],
 
   // names and sizes of requests
@@ -194,6 +199,16 @@ export const limitsTable = {
   postgresStartMs: [60_000, "ms", "crash recovery of a small database on a slow disk"],
   postgresStopMs: [10_000, "ms", "fast shutdown writes one checkpoint; then immediate shutdown"],
   postgresConnections: [300, "connections", "five replicas with a pool and a lock session each, and tools"],
+  frontDoorConnections: [4_096, "connections", "two descriptors each, below half of a usual limit of 20,000"],
+  frontDoorConnectMs: [1_000, "ms", "a replica on the same machine accepts at once or not at all"],
+  frontDoorHoldMs: [
+    5_000,
+    "ms",
+    "a caller waits this long for a replica to be ready; a restart takes about two",
+  ],
+  frontDoorPollMs: [50, "ms", "interval of looking for a ready replica for a held caller"],
+  readinessIntervalMs: [250, "ms", "a replica that is not ready gets no new connections after this"],
+  readinessTimeoutMs: [1_000, "ms", "a frozen replica accepts connections and never answers"],
   caDays: [3_650, "days", "a local cluster's CA lives as long as its state directory is likely to"],
   replicaCertificateDays: [365, "days", "replaced at any start in its last month"],
   replicaCertificateRenewDays: [30, "days", "a replica may run this long without a restart of `up`"],

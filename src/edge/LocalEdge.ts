@@ -1,0 +1,242 @@
+/**
+ * The edge of this replica: the sessions whose sockets are here, the relays asked of them and the relays that run
+ * on them. It obeys the owner of a sandbox, and refuses an owner that a later one has replaced.
+ */
+import { Context, Duration, Effect, Layer, Runtime } from "effect"
+import { ClusterConfig } from "../cluster/ClusterConfig.ts"
+import {
+  DeadlineExceeded,
+  LimitReached,
+  NotFound,
+  PermissionDenied,
+  StaleEpoch,
+  Unavailable,
+} from "../domain/Errors.ts"
+import { EpochGate, type Fence } from "../domain/Fence.ts"
+import { limits } from "../domain/Limits.ts"
+import { Metrics } from "../observe/Metrics.ts"
+import type { Slot } from "../sandbox/Admission.ts"
+import { type EdgeOpen, SessionGone } from "../sandbox/Edges.ts"
+import { SandboxActors } from "../sandbox/SandboxActors.ts"
+import type { MessageReader } from "../wire/grpc/MessageReader.ts"
+import type { ServerCall } from "../wire/grpc/ServerCall.ts"
+import { type RelayLeg, serverLeg } from "../wire/RelayLeg.ts"
+import { droppedText } from "./PeerLeg.ts"
+import { PeerLegs } from "./PeerLegs.ts"
+import type { Session } from "./Session.ts"
+import { splice } from "./Splice.ts"
+
+type OpenFailure = SessionGone | Unavailable | DeadlineExceeded | LimitReached
+
+interface Pending {
+  readonly request: EdgeOpen
+  readonly settle: (outcome: Effect.Effect<void, OpenFailure>) => void
+  readonly outcome: Effect.Effect<void, OpenFailure>
+  /** The way to the client's replica; opened while the supervisor dials its target. */
+  readonly client: ReturnType<PeerLegs["Type"]["dial"]> | undefined
+}
+
+interface Live {
+  readonly sandboxId: string
+  readonly tokenHash: string
+  readonly cut: () => void
+}
+
+const crossSandbox = "cross-sandbox access denied: principal does not own this sandbox"
+
+const make = Effect.gen(function* () {
+  const config = yield* ClusterConfig
+  const metrics = yield* Metrics
+  const actors = yield* SandboxActors
+  const peerLegs = yield* PeerLegs
+  const gate = new EpochGate()
+  const sessions = new Map<string, Session>()
+  const pending = new Map<string, Pending>()
+  const live = new Map<string, Live>()
+  const runFork = Runtime.runFork(yield* Effect.runtime<never>())
+
+  const admit = (fence: Fence) =>
+    Effect.suspend(() => {
+      if (gate.admit(fence)) return Effect.void
+      metrics.epochsRefused.inc()
+      return Effect.fail(
+        new StaleEpoch({
+          message: `epoch ${fence.epoch} of shard ${fence.shard} is over`,
+          ...fence,
+          seen: gate.seen(fence.shard),
+        }),
+      )
+    })
+
+  const settle = (channelId: string, outcome: Effect.Effect<void, OpenFailure>) => {
+    const entry = pending.get(channelId)
+    if (entry === undefined) return undefined
+    pending.delete(channelId)
+    metrics.relayPending.set(pending.size)
+    entry.settle(outcome)
+    return entry
+  }
+
+  const failPending = (channelId: string, error: OpenFailure) =>
+    settle(channelId, Effect.fail(error))?.client?.cancel()
+
+  const begin = (request: EdgeOpen): Effect.Effect<void, OpenFailure> =>
+    Effect.gen(function* () {
+      const session = sessions.get(request.sessionId)
+      if (session === undefined)
+        return yield* new SessionGone({ message: `session ${request.sessionId} is not on ${config.name}` })
+      if (pending.size >= limits.relayPendingPerProcess)
+        return yield* new LimitReached({ message: "too many pending relays on this replica" })
+      if (!session.openRelay(request.channelId, request.target, request.serviceId, request.fence.epoch))
+        return yield* new Unavailable({ message: "the supervisor does not read its session" })
+      const { rendezvous } = request
+      const local = rendezvous.replica === config.incarnation
+      let settleNow: Pending["settle"] = () => {}
+      const settled = new Promise<Effect.Effect<void, OpenFailure>>((resolve) => {
+        settleNow = resolve
+      })
+      const outcome = Effect.flatten(Effect.promise(() => settled))
+      pending.set(request.channelId, {
+        request,
+        outcome,
+        settle: settleNow,
+        client: local ? undefined : peerLegs.dial(rendezvous.replica, request.channelId, rendezvous.ticket),
+      })
+      metrics.relayPending.set(pending.size)
+      return yield* outcome
+    }).pipe(
+      Effect.timeoutFail({
+        duration: Duration.millis(limits.relayClaimTimeoutMs),
+        onTimeout: () => new DeadlineExceeded({ message: "relay open timed out" }),
+      }),
+      Effect.onExit(() =>
+        Effect.sync(() => failPending(request.channelId, new Unavailable({ message: droppedText }))),
+      ),
+    )
+
+  /** Tells the owner that a connection slot is free again; the owner also asks by itself before it refuses. */
+  const reportClosed = (sandboxId: string, channelId: string) =>
+    runFork(
+      actors
+        .ask(sandboxId, (actor) => actor.RelayClosed({ channelId }), limits.relayCloseNoticeMs)
+        .pipe(Effect.ignore),
+    )
+
+  const carry = (entry: Pending, supervisor: RelayLeg, path: "local" | "peer") => {
+    const { channelId, sandboxId, tokenHash } = entry.request
+    live.set(channelId, {
+      sandboxId,
+      tokenHash,
+      cut: () => supervisor.abort(droppedText),
+    })
+    metrics.relays.inc({ path })
+    supervisor.stream.once("close", () => {
+      live.delete(channelId)
+      metrics.relays.dec({ path })
+      if (tokenHash !== "") reportClosed(sandboxId, channelId)
+    })
+  }
+
+  const join = (entry: Pending, supervisor: RelayLeg): Effect.Effect<void, Unavailable> =>
+    Effect.gen(function* () {
+      const { channelId, rendezvous } = entry.request
+      const gone = new Unavailable({ message: droppedText })
+      if (entry.client === undefined) {
+        const deliver = peerLegs.rendezvous.redeem(channelId, rendezvous.ticket)
+        if (typeof deliver === "string") return yield* gone
+        carry(entry, supervisor, "local")
+        deliver(supervisor)
+        return
+      }
+      const { client } = entry
+      const leg = yield* Effect.tryPromise({ try: () => client.leg, catch: () => gone })
+      carry(entry, supervisor, "peer")
+      void splice(supervisor, leg, {
+        guardA: true,
+        guardB: false,
+        onBytes: (direction, bytes) =>
+          metrics.relayBytes.inc({ direction: direction === "a" ? "out" : "in" }, bytes),
+      })
+    })
+
+  /**
+   * A supervisor opened the stream of a relay: joins it with the client's side. Returns once they are joined;
+   * the relay then lives until its stream closes.
+   */
+  const claim = (principal: string, channelId: string, call: ServerCall, incoming: MessageReader) =>
+    Effect.gen(function* () {
+      const waiting = pending.get(channelId)
+      if (waiting === undefined) return yield* new NotFound({ message: "unknown or expired relay channel" })
+      if (waiting.request.sandboxId !== principal)
+        return yield* new PermissionDenied({ message: crossSandbox })
+      pending.delete(channelId)
+      metrics.relayPending.set(pending.size)
+      const joined = yield* Effect.exit(join(waiting, serverLeg(call, incoming)))
+      waiting.settle(joined)
+      return yield* joined
+    })
+
+  return {
+    sessions,
+    open: (request: EdgeOpen) =>
+      Effect.zipRight(
+        admit(request.fence),
+        Effect.suspend(() => {
+          // The cluster sends an ask again after a crash: the second joins the first.
+          if (live.has(request.channelId)) return Effect.void
+          return pending.get(request.channelId)?.outcome ?? begin(request)
+        }),
+      ),
+    claim,
+    /** The supervisor could not reach the target. */
+    refused: (sandboxId: string, channelId: string, reason: string) => {
+      if (pending.get(channelId)?.request.sandboxId === sandboxId)
+        failPending(channelId, new Unavailable({ message: reason }))
+    },
+    addSession: (session: Session) => {
+      sessions.set(session.sessionId, session)
+      metrics.sessions.set(sessions.size)
+    },
+    removeSession: (session: Session) => {
+      if (!sessions.delete(session.sessionId)) return
+      metrics.sessions.set(sessions.size)
+      for (const [channelId, entry] of pending)
+        if (entry.request.sessionId === session.sessionId)
+          failPending(channelId, new SessionGone({ message: "the session ended" }))
+    },
+    endSession: (request: { readonly sessionId: string; readonly fence: Fence }) =>
+      Effect.map(admit(request.fence), () => sessions.get(request.sessionId)?.end()),
+    slots: (request: { readonly sandboxId: string; readonly fence: Fence }) =>
+      Effect.map(
+        admit(request.fence),
+        (): ReadonlyArray<Slot> =>
+          [...live].flatMap(([channelId, relay]) =>
+            relay.sandboxId === request.sandboxId && relay.tokenHash !== ""
+              ? [{ channelId, tokenHash: relay.tokenHash, replica: config.incarnation }]
+              : [],
+          ),
+      ),
+    cut: (request: {
+      readonly sandboxId: string
+      readonly tokenHash?: string | undefined
+      readonly fence: Fence
+    }) =>
+      Effect.map(admit(request.fence), () => {
+        for (const relay of live.values())
+          if (
+            relay.sandboxId === request.sandboxId &&
+            (request.tokenHash === undefined || relay.tokenHash === request.tokenHash)
+          )
+            relay.cut()
+      }),
+    stats: Effect.sync(() => ({ sessions: sessions.size, relays: live.size })),
+    epochsRefused: () => gate.refused,
+  } as const
+})
+
+export class LocalEdge extends Context.Tag("holdfast/LocalEdge")<
+  LocalEdge,
+  Effect.Effect.Success<typeof make>
+>() {
+  static layer = Layer.effect(LocalEdge, make)
+}

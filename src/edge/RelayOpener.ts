@@ -1,0 +1,110 @@
+/** Opening a relay from a client's replica: ask the owner, meet the supervisor's side here, time it. */
+import { randomUUID } from "node:crypto"
+import { Context, Duration, Effect, Layer, type Scope } from "effect"
+import { ClusterConfig } from "../cluster/ClusterConfig.ts"
+import { LimitReached, type PublicError, Unavailable } from "../domain/Errors.ts"
+import { limits } from "../domain/Limits.ts"
+import type { RelayTarget } from "../domain/Sandbox.ts"
+import { Metrics } from "../observe/Metrics.ts"
+import { SandboxActors } from "../sandbox/SandboxActors.ts"
+import type { RelayLeg } from "../wire/RelayLeg.ts"
+import { droppedText } from "./PeerLeg.ts"
+import { PeerLegs } from "./PeerLegs.ts"
+import type { Issued } from "./Rendezvous.ts"
+
+export interface OpenOptions {
+  readonly sandboxId: string
+  readonly target: RelayTarget
+  readonly serviceId: string
+  /** SHA-256 of the SSH session token; empty for exec. */
+  readonly tokenHash: string
+}
+
+export interface OpenedRelay {
+  readonly channelId: string
+  readonly leg: RelayLeg
+}
+
+/** What the actor answers when no session came in time; the wait goes on here with a fresh ticket. */
+const noSession = "supervisor session not connected"
+
+const make = Effect.gen(function* () {
+  const config = yield* ClusterConfig
+  const metrics = yield* Metrics
+  const actors = yield* SandboxActors
+  const peerLegs = yield* PeerLegs
+
+  const issue = (channelId: string) =>
+    Effect.acquireRelease(
+      Effect.try({
+        try: () => peerLegs.rendezvous.issue(channelId),
+        catch: () => new LimitReached({ message: "too many relays are opening on this replica; try again" }),
+      }),
+      (issued: Issued) => Effect.sync(() => issued.cancel()),
+    )
+
+  /** One attempt with one ticket; the ask waits for a session at most as long as the ticket lives. */
+  const attempt = (
+    options: OpenOptions,
+    waitMs: number,
+  ): Effect.Effect<OpenedRelay, PublicError, Scope.Scope> =>
+    Effect.gen(function* () {
+      const channelId = randomUUID()
+      const issued = yield* issue(channelId)
+      yield* actors.ask(
+        options.sandboxId,
+        (actor) =>
+          actor.OpenRelay({
+            channelId,
+            target: options.target,
+            serviceId: options.serviceId,
+            tokenHash: options.tokenHash,
+            rendezvous: { replica: config.incarnation, ticket: issued.ticket },
+            waitMs,
+          }),
+        waitMs + limits.relayClaimTimeoutMs + limits.peerOpenTimeoutMs,
+      )
+      const leg = yield* Effect.promise(() => issued.leg).pipe(
+        Effect.timeoutFail({
+          duration: Duration.millis(limits.peerOpenTimeoutMs),
+          onTimeout: () => new Unavailable({ message: droppedText }),
+        }),
+      )
+      return { channelId, leg }
+    })
+
+  /**
+   * The supervisor's side of a new relay, held open for the caller's scope. Callers are held up to
+   * `sessionWaitMs` while the sandbox's session is away.
+   */
+  const open = (options: OpenOptions): Effect.Effect<OpenedRelay, PublicError, Scope.Scope> =>
+    Effect.gen(function* () {
+      const startedAt = performance.now()
+      const leftMs = () => limits.sessionWaitMs - (performance.now() - startedAt)
+      const held: Effect.Effect<OpenedRelay, PublicError, Scope.Scope> = Effect.suspend(() =>
+        attempt(options, Math.max(0, Math.min(limits.ticketWaitMs, leftMs()))),
+      ).pipe(
+        Effect.catchTag("Unavailable", (error) =>
+          error.message === noSession && leftMs() > 0 ? held : Effect.fail(error),
+        ),
+      )
+      return yield* held.pipe(
+        Effect.tapBoth({
+          onSuccess: () => observe(startedAt, "opened"),
+          onFailure: (error) => observe(startedAt, error._tag),
+        }),
+      )
+    })
+
+  const observe = (startedAt: number, outcome: string) =>
+    Effect.sync(() => metrics.relayOpen.observe({ outcome }, (performance.now() - startedAt) / 1000))
+
+  return { open } as const
+})
+
+export class RelayOpener extends Context.Tag("holdfast/RelayOpener")<
+  RelayOpener,
+  Effect.Effect.Success<typeof make>
+>() {
+  static layer = Layer.effect(RelayOpener, make)
+}

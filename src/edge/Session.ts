@@ -1,0 +1,107 @@
+/** One supervisor session on this replica: its stream, and the relays asked of it that are not claimed yet. */
+import { create, toBinary } from "@bufbuild/protobuf"
+import { limits } from "../domain/Limits.ts"
+import type { RelayTarget } from "../domain/Sandbox.ts"
+import { encodeFrame } from "../wire/grpc/Framing.ts"
+import type { ServerCall } from "../wire/grpc/ServerCall.ts"
+import { type GatewayMessage, GatewayMessageSchema } from "../wire/OpenShell.ts"
+
+type Payload = GatewayMessage["payload"]
+
+export class Session {
+  readonly sandboxId: string
+  readonly sessionId: string
+  /** The supervisor speaks the holdfast.v1 extension. */
+  readonly extended: boolean
+  readonly #call: ServerCall
+  #accepted = false
+  #queued = 0
+  #held: Array<Payload> = []
+
+  constructor(sandboxId: string, sessionId: string, extended: boolean, call: ServerCall) {
+    this.sandboxId = sandboxId
+    this.sessionId = sessionId
+    this.extended = extended
+    this.#call = call
+  }
+
+  /** Sends the acceptance, then whatever the owner asked in the meantime. */
+  accept(epoch: number, replica: string): void {
+    this.#write({
+      case: "sessionAccepted",
+      value: {
+        $typeName: "openshell.v1.SessionAccepted",
+        sessionId: this.sessionId,
+        heartbeatIntervalSecs: limits.heartbeatIntervalMs / 1000,
+        ...(this.extended
+          ? {
+              holdfast: {
+                $typeName: "holdfast.v1.SessionTerms",
+                epoch: BigInt(epoch),
+                replica,
+                reconnectDelayMs: 0,
+                fence: true,
+              },
+            }
+          : {}),
+      },
+    })
+    this.#accepted = true
+    for (const payload of this.#held) this.#write(payload)
+    this.#held = []
+  }
+
+  /** False when the supervisor does not read what it is sent. */
+  openRelay(channelId: string, target: RelayTarget, serviceId: string, epoch: number): boolean {
+    return this.#send({
+      case: "relayOpen",
+      value: {
+        $typeName: "openshell.v1.RelayOpen",
+        channelId,
+        serviceId,
+        target:
+          target.kind === "ssh"
+            ? { case: "ssh", value: { $typeName: "openshell.v1.SshRelayTarget" } }
+            : {
+                case: "tcp",
+                value: { $typeName: "openshell.v1.TcpRelayTarget", host: target.host, port: target.port },
+              },
+        ...(this.extended ? { holdfast: { $typeName: "holdfast.v1.RelayFence", epoch: BigInt(epoch) } } : {}),
+      },
+    })
+  }
+
+  reject(reason: string): void {
+    this.#write({ case: "sessionRejected", value: { $typeName: "openshell.v1.SessionRejected", reason } })
+    this.#call.finish()
+  }
+
+  heartbeat(): boolean {
+    return (
+      !this.#accepted ||
+      this.#send({ case: "heartbeat", value: { $typeName: "openshell.v1.GatewayHeartbeat" } })
+    )
+  }
+
+  /** Ends the stream without an error, as OpenShell does when a newer session takes over. */
+  end(): void {
+    this.#call.finish()
+  }
+
+  #send(payload: Payload): boolean {
+    if (this.#queued + this.#held.length >= limits.sessionOutboundMessages) return false
+    if (this.#accepted) this.#write(payload)
+    else this.#held.push(payload)
+    return true
+  }
+
+  #write(payload: Payload): void {
+    const { stream } = this.#call
+    if (stream.destroyed || stream.writableEnded) return
+    this.#queued += 1
+    const message = toBinary(GatewayMessageSchema, create(GatewayMessageSchema, { payload }))
+    stream.write(encodeFrame(message), () => {
+      this.#queued -= 1
+    })
+  }
+}

@@ -1,0 +1,144 @@
+/** `ConnectSupervisor`: hello, attach at the owner, accepted; then the life of the session until its stream ends. */
+import { randomUUID } from "node:crypto"
+import { Context, Duration, Effect, Layer, Schedule } from "effect"
+import { ClusterConfig } from "../cluster/ClusterConfig.ts"
+import { InvalidArgument, PermissionDenied, type PublicError } from "../domain/Errors.ts"
+import { limits } from "../domain/Limits.ts"
+import { Metrics } from "../observe/Metrics.ts"
+import { SandboxActors } from "../sandbox/SandboxActors.ts"
+import { GrpcError } from "../wire/grpc/GrpcError.ts"
+import type { ServerCall } from "../wire/grpc/ServerCall.ts"
+import type { SupervisorHello, SupervisorMessage } from "../wire/OpenShell.ts"
+import { LocalEdge } from "./LocalEdge.ts"
+import { Session } from "./Session.ts"
+
+/** Reads the supervisor's messages; undefined after it half-closed. */
+export type ReceiveSupervisorMessage = () => Promise<SupervisorMessage | undefined>
+
+const make = Effect.gen(function* () {
+  const config = yield* ClusterConfig
+  const metrics = yield* Metrics
+  const edge = yield* LocalEdge
+  const actors = yield* SandboxActors
+
+  const receiveOnce = (receive: ReceiveSupervisorMessage) =>
+    Effect.tryPromise({
+      try: receive,
+      catch: (cause) =>
+        cause instanceof GrpcError ? cause : new InvalidArgument({ message: "stream closed before hello" }),
+    })
+
+  const hello = (
+    receive: ReceiveSupervisorMessage,
+  ): Effect.Effect<SupervisorHello, PublicError | GrpcError> =>
+    receiveOnce(receive).pipe(
+      Effect.timeoutFail({
+        duration: Duration.millis(limits.helloTimeoutMs),
+        onTimeout: () => new InvalidArgument({ message: "stream closed before hello" }),
+      }),
+      Effect.flatMap((message) => {
+        if (message === undefined)
+          return Effect.fail(new InvalidArgument({ message: "stream closed before hello" }))
+        return message.payload.case === "hello"
+          ? Effect.succeed(message.payload.value)
+          : Effect.fail(new InvalidArgument({ message: "expected SupervisorHello" }))
+      }),
+    )
+
+  /** Until the stream ends, in whatever way. */
+  const follow = (session: Session, receive: ReceiveSupervisorMessage) =>
+    Effect.gen(function* () {
+      while (true) {
+        const message = yield* receiveOnce(receive)
+        if (message === undefined) return
+        const { payload } = message
+        switch (payload.case) {
+          case "relayOpenResult":
+            if (!payload.value.success)
+              edge.refused(session.sandboxId, payload.value.channelId, payload.value.error)
+            break
+          case "relayClose":
+            yield* Effect.logDebug("Supervisor closed a relay").pipe(
+              Effect.annotateLogs({ relay: payload.value.channelId, reason: payload.value.reason }),
+            )
+            break
+          default:
+            break
+        }
+      }
+    }).pipe(Effect.catchAll((error) => Effect.logDebug("Session stream ended", error.message)))
+
+  const heartbeats = (session: Session) =>
+    Effect.suspend(() => {
+      if (session.heartbeat()) return Effect.void
+      session.end()
+      return Effect.logWarning("The supervisor does not read its session; ended it")
+    }).pipe(Effect.repeat(Schedule.spaced(limits.heartbeatIntervalMs)), Effect.forkScoped)
+
+  const detach = (session: Session) =>
+    actors
+      .ask(
+        session.sandboxId,
+        (actor) => actor.Detach({ sessionId: session.sessionId }),
+        limits.attachTimeoutMs,
+      )
+      .pipe(
+        Effect.catchAll((error) =>
+          // The sweep of the owner's cluster finds the lost session from the members and the stored presence.
+          Effect.logWarning("The owner could not be told of a lost session", error.message),
+        ),
+      )
+
+  const run = (
+    principal: string,
+    call: ServerCall,
+    receive: ReceiveSupervisorMessage,
+  ): Effect.Effect<void, PublicError | GrpcError> =>
+    Effect.gen(function* () {
+      // The reference peer waits for response headers before it goes on.
+      call.sendHeaders()
+      const said = yield* hello(receive)
+      if (said.sandboxId === "") return yield* new InvalidArgument({ message: "sandbox_id is required" })
+      if (said.sandboxId !== principal)
+        return yield* new PermissionDenied({
+          message: "cross-sandbox access denied: principal does not own this sandbox",
+        })
+      const session = new Session(principal, randomUUID(), said.holdfast !== undefined, call)
+      edge.addSession(session)
+      yield* Effect.addFinalizer(() => Effect.sync(() => edge.removeSession(session)))
+      const verdict = yield* actors
+        .ask(
+          principal,
+          (actor) =>
+            actor.Attach({
+              sessionId: session.sessionId,
+              instanceId: said.instanceId,
+              instanceStartedAtMs: Number(said.holdfast?.instanceStartedAtMs ?? 0n),
+              connectionEpoch: Number(said.holdfast?.connectionEpoch ?? 0n),
+              replica: config.incarnation,
+            }),
+          limits.attachTimeoutMs,
+        )
+        .pipe(Effect.tapError(() => Effect.sync(() => metrics.sessionAttach.inc({ outcome: "failed" }))))
+      if (verdict._tag === "Rejected") {
+        metrics.sessionAttach.inc({ outcome: "rejected" })
+        yield* Effect.logInfo("Session rejected", verdict.reason)
+        session.reject(verdict.reason)
+        return
+      }
+      metrics.sessionAttach.inc({ outcome: "accepted" })
+      session.accept(verdict.epoch, config.name)
+      yield* heartbeats(session)
+      yield* Effect.addFinalizer(() => Effect.forkDaemon(detach(session)))
+      yield* Effect.annotateLogs(follow(session, receive), { session: session.sessionId })
+    }).pipe(Effect.scoped, Effect.annotateLogs({ sandbox: principal }))
+
+  return { run } as const
+})
+
+export class SessionStream extends Context.Tag("holdfast/SessionStream")<
+  SessionStream,
+  Effect.Effect.Success<typeof make>
+>() {
+  static layer = Layer.effect(SessionStream, make)
+}

@@ -1,0 +1,83 @@
+/** Joins two legs: frames of one become frames of the other, uncut, with the backpressure of HTTP/2. */
+import type { Http2Stream } from "node:http2"
+import { limits } from "../domain/Limits.ts"
+import { FrameGuard } from "../wire/grpc/Framing.ts"
+import type { RelayLeg } from "../wire/RelayLeg.ts"
+import { droppedText } from "./PeerLeg.ts"
+
+/** node:http2 also emits `end` while it destroys a reset stream; only an end before that is the peer's. */
+const endedCleanly = (stream: Http2Stream): boolean =>
+  stream.readableEnded && !stream.aborted && stream.rstCode === 0
+
+interface Direction {
+  done: boolean
+}
+
+const pump = (
+  from: RelayLeg,
+  to: RelayLeg,
+  guarded: boolean,
+  count: (bytes: number) => void,
+  finished: () => void,
+) => {
+  const direction: Direction = { done: false }
+  const guard = guarded ? new FrameGuard(limits.inboundMessageBytes) : undefined
+  const source = from.stream
+  const sink = to.stream
+
+  const forward = (chunk: Buffer) => {
+    const refusal = guard?.check(chunk)
+    if (refusal !== undefined) {
+      from.abort(refusal.message, refusal.code)
+      to.abort(droppedText)
+      return
+    }
+    count(chunk.length)
+    if (sink.writable && !sink.write(chunk)) source.pause()
+  }
+  const end = () => {
+    if (direction.done || !(from.ended || (endedCleanly(source) && !source.destroyed))) return
+    direction.done = true
+    to.endWrite()
+    finished()
+  }
+  sink.on("drain", () => source.resume())
+  source.on("end", end)
+  if (from.initial.length > 0) forward(from.initial)
+  if (from.ended) end()
+  else {
+    source.on("data", forward)
+    source.resume()
+  }
+  return direction
+}
+
+export interface SpliceOptions {
+  /** Check the frames that come from the first or the second leg: those of peers were checked where they entered. */
+  readonly guardA: boolean
+  readonly guardB: boolean
+  readonly onBytes?: (direction: "a" | "b", bytes: number) => void
+}
+
+/** Resolves when both directions have ended or either leg is gone; the other leg is then told. */
+export const splice = (a: RelayLeg, b: RelayLeg, options: SpliceOptions): Promise<void> =>
+  new Promise((resolve) => {
+    const onBytes = options.onBytes ?? (() => {})
+    let open = 2
+    const finished = () => {
+      open -= 1
+      if (open === 0) resolve()
+    }
+    const gone = (other: RelayLeg, own: Direction) => () => {
+      if (!own.done) other.abort(droppedText)
+      resolve()
+    }
+    const ab = pump(a, b, options.guardA, (bytes) => onBytes("a", bytes), finished)
+    const ba = pump(b, a, options.guardB, (bytes) => onBytes("b", bytes), finished)
+    a.stream.on("error", () => {})
+    b.stream.on("error", () => {})
+    if (a.stream.closed && !ab.done) gone(b, ab)()
+    else a.stream.once("close", gone(b, ab))
+    if (b.stream.closed && !ba.done) gone(a, ba)()
+    else b.stream.once("close", gone(a, ba))
+  })

@@ -1,0 +1,86 @@
+/** Prometheus metrics of one replica. Labels are few and bounded: never a sandbox, a user or a channel. */
+import { Context, Effect, Layer } from "effect"
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client"
+
+/** Buckets around the aim of 2 ms p50 and 10 ms p99 for opening a relay, up to the claim timeout. */
+const openBuckets = [0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25]
+const databaseBuckets = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 2]
+
+export type RelayPath = "local" | "peer"
+
+const build = () => {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry, prefix: "holdfast_" })
+  return {
+    registry,
+    sessions: new Gauge({
+      name: "holdfast_sessions",
+      help: "Supervisor sessions held by this replica",
+      registers,
+    }),
+    relays: new Gauge({
+      name: "holdfast_relays",
+      help: "Relays whose supervisor side this replica carries, by path",
+      labelNames: ["path"] as const,
+      registers,
+    }),
+    relayPending: new Gauge({
+      name: "holdfast_relay_pending",
+      help: "Relays asked of a supervisor and not yet claimed",
+      registers,
+    }),
+    relayOpen: new Histogram({
+      name: "holdfast_relay_open_seconds",
+      help: "From a client's request to joined bytes, by outcome",
+      labelNames: ["outcome"] as const,
+      buckets: openBuckets,
+      registers,
+    }),
+    relayBytes: new Counter({
+      name: "holdfast_relay_bytes_total",
+      help: "Bytes carried on relays, by direction",
+      labelNames: ["direction"] as const,
+      registers,
+    }),
+    sessionAttach: new Counter({
+      name: "holdfast_session_attach_total",
+      help: "Supervisor hellos, by outcome",
+      labelNames: ["outcome"] as const,
+      registers,
+    }),
+    failovers: new Counter({
+      name: "holdfast_failovers_total",
+      help: "Shards taken over from another owner",
+      registers,
+    }),
+    epochsRefused: new Counter({
+      name: "holdfast_epochs_refused_total",
+      help: "Messages refused because a later owner had already spoken",
+      registers,
+    }),
+    shards: new Gauge({ name: "holdfast_shards", help: "Shards owned by this replica", registers }),
+    members: new Gauge({ name: "holdfast_members", help: "Live replicas as seen by this one", registers }),
+    ticketsRefused: new Counter({
+      name: "holdfast_peer_tickets_refused_total",
+      help: "Peer legs with an unknown, expired, used or foreign ticket",
+      registers,
+    }),
+    databaseSeconds: new Histogram({
+      name: "holdfast_database_seconds",
+      help: "Round trip of the database probe",
+      buckets: databaseBuckets,
+      registers,
+    }),
+    grpcRequests: new Counter({
+      name: "holdfast_grpc_requests_total",
+      help: "Finished gRPC calls by method and status",
+      labelNames: ["method", "code"] as const,
+      registers,
+    }),
+  }
+}
+
+export class Metrics extends Context.Tag("holdfast/Metrics")<Metrics, ReturnType<typeof build>>() {
+  static layer = Layer.effect(Metrics, Effect.sync(build))
+}

@@ -1,0 +1,52 @@
+import type { Http2Stream } from "node:http2"
+import { limits } from "../domain/Limits.ts"
+import { Status, type StatusCode } from "../domain/Status.ts"
+import type { ClientCall } from "./grpc/GrpcClient.ts"
+import { grpcError } from "./grpc/GrpcError.ts"
+import type { ServerCall } from "./grpc/GrpcServer.ts"
+import type { MessageReader } from "./grpc/MessageReader.ts"
+
+/** A `RelayStream` or `ForwardTcp` call, of either side, after its opening frame: from here on only `data`. */
+export interface RelayLeg {
+  readonly stream: Http2Stream
+  /** Bytes that the reader of the opening frame took from the stream and did not use. */
+  readonly initial: Buffer
+  /** The peer's direction had ended, in order, before the leg was made. */
+  readonly ended: boolean
+  readonly maxMessageBytes: number
+  /** Half-close: our direction ends, the peer's goes on. */
+  readonly endWrite: () => void
+  /** Ends both directions as a failure; `code` (UNAVAILABLE by default) is told where the call can still carry it. */
+  readonly abort: (reason: string, code?: StatusCode) => void
+  /** Asked after the peer's direction ended: why the call failed nevertheless, or undefined. */
+  readonly outcome: () => Promise<string | undefined>
+}
+
+/** The leg of a client call whose response headers have arrived. */
+export const clientLeg = (call: ClientCall): RelayLeg => ({
+  stream: call.stream,
+  initial: call.reader.release(),
+  ended: call.reader.ended,
+  maxMessageBytes: limits.responseMessageBytes,
+  endWrite: () => call.end(),
+  abort: (reason) => call.cancel(grpcError(Status.CANCELLED, reason)),
+  outcome: async () => (await call.status)?.message,
+})
+
+/** The leg of a server call; response headers go out here if they have not yet. */
+export const serverLeg = (call: ServerCall, incoming: MessageReader): RelayLeg => {
+  call.sendHeaders()
+  return {
+    stream: call.stream,
+    initial: incoming.release(),
+    ended: incoming.ended,
+    maxMessageBytes: limits.inboundMessageBytes,
+    endWrite: () => call.endResponse(),
+    abort: (reason, code = Status.UNAVAILABLE) => {
+      call.finish(grpcError(code, reason))
+      // After a half-close there is no status left to send; a reset still says that the stream failed.
+      if (call.stream.writableEnded) call.stream.close()
+    },
+    outcome: async () => undefined,
+  }
+}
