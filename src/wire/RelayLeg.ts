@@ -18,8 +18,8 @@ export interface RelayLeg {
   readonly endWrite: () => void
   /** Ends both directions as a failure; `code` (UNAVAILABLE by default) is told where the call can still carry it. */
   readonly abort: (reason: string, code?: StatusCode) => void
-  /** Asked after the peer's direction ended: why the call failed nevertheless, or undefined. */
-  readonly outcome: () => Promise<string | undefined>
+  /** Settles when the call is over: why it failed, or undefined. It may come before unread data is read. */
+  readonly outcome: Promise<string | undefined>
 }
 
 /** The leg of a client call whose response headers have arrived. */
@@ -30,7 +30,7 @@ export const clientLeg = (call: ClientCall): RelayLeg => ({
   maxMessageBytes: limits.responseMessageBytes,
   endWrite: () => call.end(),
   abort: (reason) => call.cancel(grpcError(Status.CANCELLED, reason)),
-  outcome: async () => (await call.status)?.message,
+  outcome: call.status.then((error) => error?.message),
 })
 
 /** The leg of a server call; response headers go out here if they have not yet. */
@@ -47,6 +47,6 @@ export const serverLeg = (call: ServerCall, incoming: MessageReader): RelayLeg =
       // After a half-close there is no status left to send; a reset still says that the stream failed.
       if (call.stream.writableEnded) call.stream.close()
     },
-    outcome: async () => undefined,
+    outcome: Promise.resolve(undefined),
   }
 }
