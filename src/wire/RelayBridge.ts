@@ -60,7 +60,7 @@ export const joinSocket = (leg: RelayLeg, socket: Socket): Bridge => {
     // node:http2 also emits `end` while it destroys a reset stream; only an end before that is the peer's.
     if (!leg.ended && stream.destroyed) return
     ending = true
-    const failure = decoder.end()?.message ?? (await leg.outcome)
+    const failure = decoder.end()?.message ?? (await leg.outcome())
     if (failure !== undefined) return abort(failure)
     peerEnded = true
     if (stream.destroyed) socket.destroySoon()
@@ -93,7 +93,7 @@ export const joinSocket = (leg: RelayLeg, socket: Socket): Bridge => {
   })
 
   // A failure is told even while a slow socket keeps the stream's end unread.
-  void leg.outcome.then((failure) => failure !== undefined && abort(failure))
+  void leg.early?.then((failure) => failure !== undefined && abort(failure))
   if (leg.initial.length > 0) receive(leg.initial)
   if (leg.ended) void receiveEnd()
   if (stream.destroyed) streamClosed()

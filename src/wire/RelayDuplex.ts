@@ -27,7 +27,7 @@ export class RelayDuplex extends Duplex {
     stream.once("error", (error) => this.destroy(error))
     stream.once("close", () => this.#closed())
     // A failure is told even while a slow reader keeps the stream's end unread.
-    void leg.outcome.then((failure) => {
+    void leg.early?.then((failure) => {
       if (failure !== undefined) this.destroy(new Error(failure))
     })
     if (leg.initial.length > 0) this.#receive(leg.initial)
@@ -68,7 +68,7 @@ export class RelayDuplex extends Duplex {
     // node:http2 also emits `end` while it destroys a reset stream; only an end before that is the peer's.
     if (!this.#leg.ended && this.#leg.stream.destroyed) return
     this.#ending = true
-    const failure = this.#decoder.end()?.message ?? (await this.#leg.outcome)
+    const failure = this.#decoder.end()?.message ?? (await this.#leg.outcome())
     if (failure !== undefined) {
       this.destroy(new Error(failure))
       return

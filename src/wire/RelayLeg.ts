@@ -18,8 +18,10 @@ export interface RelayLeg {
   readonly endWrite: () => void
   /** Ends both directions as a failure; `code` (UNAVAILABLE by default) is told where the call can still carry it. */
   readonly abort: (reason: string, code?: StatusCode) => void
-  /** Settles when the call is over: why it failed, or undefined. It may come before unread data is read. */
-  readonly outcome: Promise<string | undefined>
+  /** Asked after the peer's direction ended: why the call failed nevertheless, or undefined. */
+  readonly outcome: () => Promise<string | undefined>
+  /** Where failures are known before the end is read: settles with the reason, or undefined. */
+  readonly early?: Promise<string | undefined>
 }
 
 /** The leg of a client call whose response headers have arrived. */
@@ -30,7 +32,8 @@ export const clientLeg = (call: ClientCall): RelayLeg => ({
   maxMessageBytes: limits.responseMessageBytes,
   endWrite: () => call.end(),
   abort: (reason) => call.cancel(grpcError(Status.CANCELLED, reason)),
-  outcome: call.status.then((error) => error?.message),
+  outcome: async () => (await call.status)?.message,
+  early: call.status.then((error) => error?.message),
 })
 
 /** The leg of a server call; response headers go out here if they have not yet. */
@@ -47,6 +50,6 @@ export const serverLeg = (call: ServerCall, incoming: MessageReader): RelayLeg =
       // After a half-close there is no status left to send; a reset still says that the stream failed.
       if (call.stream.writableEnded) call.stream.close()
     },
-    outcome: Promise.resolve(undefined),
+    outcome: async () => undefined,
   }
 }
