@@ -58,7 +58,11 @@ const serviceOn = (
         const changes: Array<Change> = []
         return effect.pipe(
           Effect.locally(pending, Option.some(changes)),
-          Effect.tap(() => Effect.sync(() => changes.forEach((change) => bus.publish(change)))),
+          Effect.tap(() =>
+            Effect.sync(() => {
+              for (const change of changes) bus.publish(change)
+            }),
+          ),
         )
       })
     return {

@@ -1,0 +1,40 @@
+/** The whole store: database, migrated, and every kind of record. */
+import type { SqlClient } from "@effect/sql"
+import { Layer } from "effect"
+import type { FailedPrecondition, Internal, Unavailable } from "../domain/Errors.ts"
+import * as Changes from "./Changes.ts"
+import * as Database from "./Database.ts"
+import * as Events from "./Events.ts"
+import * as Logs from "./Logs.ts"
+import { migrate } from "./Migrations.ts"
+import * as Presences from "./Presences.ts"
+import * as Sandboxes from "./Sandboxes.ts"
+import * as SshSessions from "./SshSessions.ts"
+import * as Workspaces from "./Workspaces.ts"
+
+export type Store =
+  | SqlClient.SqlClient
+  | Database.Database
+  | Changes.Changes
+  | Events.Events
+  | Logs.Logs
+  | Presences.Presences
+  | Sandboxes.Sandboxes
+  | SshSessions.SshSessions
+  | Workspaces.Workspaces
+
+const records = Layer.mergeAll(
+  Changes.layer,
+  Events.layer,
+  Logs.layer,
+  Presences.layer,
+  Sandboxes.layer,
+  SshSessions.layer,
+  Workspaces.layer,
+)
+
+/** Waits for the database as `Database.layer` does, migrates it, and only then builds the rest. */
+export const layer = (
+  config: Database.DatabaseConfig,
+): Layer.Layer<Store, Unavailable | FailedPrecondition | Internal> =>
+  records.pipe(Layer.provideMerge(Layer.effectDiscard(migrate)), Layer.provideMerge(Database.layer(config)))
