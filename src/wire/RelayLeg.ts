@@ -1,4 +1,4 @@
-import type { Http2Stream } from "node:http2"
+import { constants, type Http2Stream } from "node:http2"
 import { limits } from "../domain/Limits.ts"
 import { Status, type StatusCode } from "../domain/Status.ts"
 import type { ClientCall } from "./grpc/GrpcClient.ts"
