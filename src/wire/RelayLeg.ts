@@ -46,9 +46,9 @@ export const serverLeg = (call: ServerCall, incoming: MessageReader): RelayLeg =
     maxMessageBytes: limits.inboundMessageBytes,
     endWrite: () => call.endResponse(),
     abort: (reason, code = Status.UNAVAILABLE) => {
-      call.finish(grpcError(code, reason))
       // After a half-close there is no status left to send; a reset still says that the stream failed.
-      if (call.stream.writableEnded) call.stream.close()
+      if (call.stream.writableEnded) call.stream.close(constants.NGHTTP2_CANCEL)
+      else call.finish(grpcError(code, reason))
     },
     outcome: async () => undefined,
   }
