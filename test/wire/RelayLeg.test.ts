@@ -130,7 +130,7 @@ describe("relay legs", () => {
     expect(accepted).toBeLessThan(64 * 1_048_576)
     const closed = once(relay, "close")
     target.on("error", () => undefined).destroy()
-    await closed
+    await expect(closed).rejects.toThrow("target failed")
   })
 
   it("settle the bridge with counts when both sides finish", async () => {
