@@ -13,13 +13,7 @@ interface Direction {
   done: boolean
 }
 
-const pump = (
-  from: RelayLeg,
-  to: RelayLeg,
-  guarded: boolean,
-  count: (bytes: number) => void,
-  finished: () => void,
-) => {
+const pump = (from: RelayLeg, to: RelayLeg, guarded: boolean, count: (bytes: number) => void) => {
   const direction: Direction = { done: false }
   const guard = guarded ? new FrameGuard(limits.inboundMessageBytes) : undefined
   const source = from.stream
@@ -39,7 +33,6 @@ const pump = (
     if (direction.done || !(from.ended || (endedCleanly(source) && !source.destroyed))) return
     direction.done = true
     to.endWrite()
-    finished()
   }
   sink.on("drain", () => source.resume())
   source.on("end", end)
@@ -59,25 +52,23 @@ export interface SpliceOptions {
   readonly onBytes?: (direction: "a" | "b", bytes: number) => void
 }
 
-/** Resolves when both directions have ended or either leg is gone; the other leg is then told. */
+/** Resolves when both legs are closed. A leg that closes before both directions have ended ends the other. */
 export const splice = (a: RelayLeg, b: RelayLeg, options: SpliceOptions): Promise<void> =>
   new Promise((resolve) => {
     const onBytes = options.onBytes ?? (() => {})
+    const ab = pump(a, b, options.guardA, (bytes) => onBytes("a", bytes))
+    const ba = pump(b, a, options.guardB, (bytes) => onBytes("b", bytes))
     let open = 2
-    const finished = () => {
-      open -= 1
-      if (open === 0) resolve()
+    const watch = (leg: RelayLeg, other: RelayLeg) => {
+      const closed = () => {
+        if (!ab.done || !ba.done) other.abort(droppedText)
+        open -= 1
+        if (open === 0) resolve()
+      }
+      leg.stream.on("error", () => {})
+      if (leg.stream.destroyed) closed()
+      else leg.stream.once("close", closed)
     }
-    const gone = (other: RelayLeg, own: Direction) => () => {
-      if (!own.done) other.abort(droppedText)
-      resolve()
-    }
-    const ab = pump(a, b, options.guardA, (bytes) => onBytes("a", bytes), finished)
-    const ba = pump(b, a, options.guardB, (bytes) => onBytes("b", bytes), finished)
-    a.stream.on("error", () => {})
-    b.stream.on("error", () => {})
-    if (a.stream.closed && !ab.done) gone(b, ab)()
-    else a.stream.once("close", gone(b, ab))
-    if (b.stream.closed && !ba.done) gone(a, ba)()
-    else b.stream.once("close", gone(a, ba))
+    watch(a, b)
+    watch(b, a)
   })

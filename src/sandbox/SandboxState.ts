@@ -1,6 +1,6 @@
 /** What a live Sandbox actor knows: the stored row and presence, admission, and who waits for a session. */
 import { Deferred, Effect, Option } from "effect"
-import { NotFound, type StaleEpoch, type Unavailable } from "../domain/Errors.ts"
+import { type Conflict, NotFound, type StaleEpoch, type Unavailable } from "../domain/Errors.ts"
 import type { Fence } from "../domain/Fence.ts"
 import type { Presence, Sandbox, SandboxStatus } from "../domain/Sandbox.ts"
 import { Presences } from "../store/Presences.ts"
@@ -9,6 +9,8 @@ import * as Admission from "./Admission.ts"
 
 /** Attempts of a compare-and-swap before the conflict is the caller's (OpenShell 0.0.111 uses five). */
 const casAttempts = 5
+
+export type ChangeError = Conflict | NotFound | StaleEpoch | Unavailable
 
 export const make = (sandboxId: string, fence: Effect.Effect<Fence, StaleEpoch>) =>
   Effect.gen(function* () {
@@ -50,27 +52,26 @@ export const make = (sandboxId: string, fence: Effect.Effect<Fence, StaleEpoch>)
      * Changes the status by compare-and-swap under this owner's epoch; a concurrent change of something else is
      * read and tried again. Returns the row as it now is; a change that changes nothing writes nothing.
      */
-    const change = (f: (status: SandboxStatus) => SandboxStatus, deletionTimestampMs?: number) =>
+    const change = (
+      f: (status: SandboxStatus) => SandboxStatus,
+      deletionTimestampMs?: number,
+    ): Effect.Effect<Sandbox, ChangeError> =>
       Effect.gen(function* () {
-        for (let attempt = 1; ; attempt++) {
-          const row = yield* current
-          const status = f(row.status)
-          const terminating = deletionTimestampMs ?? row.deletionTimestampMs
-          if (status === row.status && terminating === row.deletionTimestampMs) return row
-          const next = yield* fence.pipe(
-            Effect.flatMap((proof) =>
-              sandboxes.update({ ...row, status, deletionTimestampMs: terminating }, proof),
-            ),
-            Effect.catchTag("Conflict", (conflict) =>
-              attempt < casAttempts ? Effect.as(reload, undefined) : Effect.fail(conflict),
-            ),
-          )
-          if (next === undefined) continue
-          sandbox = next
-          yield* announce
-          return next
-        }
-      })
+        const row = yield* current
+        const status = f(row.status)
+        const terminating = deletionTimestampMs ?? row.deletionTimestampMs
+        if (status === row.status && terminating === row.deletionTimestampMs) return row
+        const proof = yield* fence
+        const next = yield* sandboxes.update({ ...row, status, deletionTimestampMs: terminating }, proof)
+        sandbox = next
+        yield* announce
+        return next
+      }).pipe(
+        Effect.retry({
+          times: casAttempts - 1,
+          while: (error) => (error._tag === "Conflict" ? Effect.as(reload, true) : Effect.succeed(false)),
+        }),
+      )
 
     return {
       sandboxId,
