@@ -99,7 +99,8 @@ const execInteractive = Effect.fn("client.execInteractive")(function* (
         // A size that cannot be sent any more belongs to a call that is over.
         send({ case: "resize", value: { cols: columns, rows } }).catch(() => undefined)
       })
-      const input = stdin === undefined ? undefined : feed(stdin, (value) => send({ case: "stdin", value }), call)
+      const input =
+        stdin === undefined ? undefined : feed(stdin, (value) => send({ case: "stdin", value }), call)
       try {
         return await Promise.race([deliver(call, streams), ...(input === undefined ? [] : [input.failed])])
       } finally {
@@ -149,7 +150,11 @@ interface Feeding {
  * Sends input as the call takes it. A failed send is not an error here: the command may have ended without
  * reading everything, and if the call failed, its events say why.
  */
-const feed = (stdin: Readable, send: (data: Buffer) => Promise<void>, call: { readonly end: () => void }): Feeding => {
+const feed = (
+  stdin: Readable,
+  send: (data: Buffer) => Promise<void>,
+  call: { readonly end: () => void },
+): Feeding => {
   let stopped = false
   const failed = Promise.withResolvers<never>()
   failed.promise.catch(() => undefined)

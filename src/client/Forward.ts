@@ -1,10 +1,10 @@
 /** A local TCP listener whose connections end at a port on a sandbox's loopback. */
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net"
-import { type MessageInitShape, create, toBinary } from "@bufbuild/protobuf"
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf"
 import { Data, Effect, Runtime, Schedule, type Scope } from "effect"
 import { limits } from "../domain/Limits.ts"
 import type { Sandbox } from "../domain/Sandbox.ts"
-import { type TcpForwardFrameSchema, OpenShell } from "../wire/OpenShell.ts"
+import { OpenShell, type TcpForwardFrameSchema } from "../wire/OpenShell.ts"
 import { joinSocket } from "../wire/RelayBridge.ts"
 import { clientLeg } from "../wire/RelayLeg.ts"
 import type { ClientError, GatewayClientService } from "./GatewayClient.ts"
@@ -79,7 +79,10 @@ export const forward = (
 const isAddress = (address: string | AddressInfo | null): address is AddressInfo =>
   typeof address === "object" && address !== null
 
-const listen = (options: ForwardOptions, accept: (socket: Socket) => void): Effect.Effect<Server, ListenFailed> =>
+const listen = (
+  options: ForwardOptions,
+  accept: (socket: Socket) => void,
+): Effect.Effect<Server, ListenFailed> =>
   Effect.async((resume) => {
     const { host, port } = options
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, accept)
