@@ -75,19 +75,17 @@ export class Presences extends Context.Tag("holdfast/Presences")<
 const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
 
+  /** Single-statement upsert: the columns come as a SELECT, so that the fence can be its condition. */
   const put = (presence: Presence, fence: Fence) =>
     Effect.gen(function* () {
-      const { sandbox_id, ...row } = encodeRow(presence)
-      const changed = yield* sql`UPDATE presences SET ${sql.update(row)}
-        WHERE sandbox_id = ${sandbox_id} AND ${fenceHolds(sql, fence)} RETURNING sandbox_id`
-      if (changed.length > 0) return
-      yield* refuseStale(sql, fence)
-      // The owner is alone: between the two statements nobody else can insert under a valid epoch.
-      const inserted =
-        yield* sql`INSERT INTO presences (${sql.csv(Object.keys(row).map((key) => sql`${sql(key)}`))}, sandbox_id)
-        SELECT ${sql.csv(Object.values(row).map((value) => sql`${value}`))}, ${sandbox_id}
-        WHERE ${fenceHolds(sql, fence)} RETURNING sandbox_id`
-      if (inserted.length === 0) yield* refuseStale(sql, fence)
+      const row = encodeRow(presence)
+      const columns = Object.keys(row).map((name) => sql`${sql(name)}`)
+      const values = Object.values(row).map((value) => sql`${value}`)
+      const written = yield* sql`INSERT INTO presences (${sql.csv(columns)})
+        SELECT ${sql.csv(values)} WHERE ${fenceHolds(sql, fence)}
+        ON CONFLICT (sandbox_id) DO UPDATE SET ${sql.csv(columns.map((name) => sql`${name} = excluded.${name}`))}
+        RETURNING sandbox_id`
+      if (written.length === 0) yield* refuseStale(sql, fence)
     })
 
   return Presences.of({

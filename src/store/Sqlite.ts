@@ -112,11 +112,18 @@ const connection = (
   }
 }
 
+/** Statements end without leaving the event loop: between two of them sockets and timers get their turn. */
+const breathe = Effect.async<void>((resume) => {
+  const immediate = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(immediate))
+})
+
 const clientOn = (sdk: Client): Effect.Effect<SqlClient.SqlClient> =>
   Effect.gen(function* () {
     const turn = yield* Effect.makeSemaphore(1)
     const transactionAcquirer = Effect.gen(function* () {
       yield* Effect.acquireRelease(turn.take(1), () => turn.release(1))
+      yield* breathe
       const transaction = yield* Effect.acquireRelease(
         Effect.tryPromise({
           try: () => sdk.transaction("write"),
@@ -127,7 +134,7 @@ const clientOn = (sdk: Client): Effect.Effect<SqlClient.SqlClient> =>
       return connection(transaction, (run) => run)
     })
     return yield* SqlClient.make({
-      acquirer: Effect.succeed(connection(sdk, turn.withPermits(1))),
+      acquirer: Effect.succeed(connection(sdk, (run) => turn.withPermits(1)(Effect.zipRight(breathe, run)))),
       transactionAcquirer,
       // The acquirer has begun it already: libsql binds a transaction to its connection.
       beginTransaction: "SELECT 1",

@@ -1,0 +1,116 @@
+import { SqlClient } from "@effect/sql"
+import { Effect, Option } from "effect"
+import { describe, expect, it } from "vitest"
+import { limits } from "../../src/domain/Limits.ts"
+import { Presences } from "../../src/store/Presences.ts"
+import { Sandboxes } from "../../src/store/Sandboxes.ts"
+import { SshSessions } from "../../src/store/SshSessions.ts"
+import { aPresence, aSandbox, dialects, storeKit } from "../kit/Stores.ts"
+
+const owned = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`INSERT INTO cluster_shards ${sql.insert({ shard_id: 1, epoch: 4, owner: "t", acquired_at_ms: 0 })}`
+  return { shard: 1, epoch: 4 }
+})
+
+describe.each(dialects)("presences on %s", (dialect) => {
+  const kit = storeKit(dialect)
+
+  it("are replaced by the next session, with all their fields", () =>
+    kit.run(
+      Effect.gen(function* () {
+        const presences = yield* Presences
+        const fence = yield* owned
+        const first = aPresence("s1", { lostAtMs: 1_700_000_000_000, retiredInstances: ["old", "older"] })
+        yield* presences.put(first, fence)
+        expect(yield* presences.get("s1")).toEqual(Option.some(first))
+        const second = aPresence("s1", { connectionEpoch: 2 ** 40, replica: "b/2" })
+        yield* presences.put(second, fence)
+        expect(yield* presences.get("s1")).toEqual(Option.some(second))
+        yield* presences.remove("s1", fence)
+        yield* presences.remove("s1", fence)
+        expect(yield* presences.get("s1")).toEqual(Option.none())
+      }),
+    ))
+
+  it("are marked lost only for the session that is current, and keep the first time", () =>
+    kit.run(
+      Effect.gen(function* () {
+        const presences = yield* Presences
+        const fence = yield* owned
+        const presence = aPresence("s1")
+        yield* presences.put(presence, fence)
+        expect(yield* presences.markLost("s1", "another session", 5, fence)).toBe(false)
+        expect(yield* presences.get("s1")).toEqual(Option.some(presence))
+        expect(yield* presences.markLost("s1", presence.sessionId, 6, fence)).toBe(true)
+        expect(yield* presences.markLost("s1", presence.sessionId, 7, fence)).toBe(true)
+        expect(Option.getOrThrow(yield* presences.get("s1")).lostAtMs).toBe(6)
+        expect(yield* presences.markLost("unknown", "x", 7, fence)).toBe(false)
+      }),
+    ))
+
+  it("are found when lost or held by a replica that is not alive, and counted per replica", () =>
+    kit.run(
+      Effect.gen(function* () {
+        const presences = yield* Presences
+        const fence = yield* owned
+        yield* presences.put(aPresence("a1", { replica: "a" }), fence)
+        yield* presences.put(aPresence("a2", { replica: "a", lostAtMs: 9 }), fence)
+        yield* presences.put(aPresence("b1", { replica: "b" }), fence)
+        yield* presences.put(aPresence("b2", { replica: "b" }), fence)
+        const ids = (live: ReadonlyArray<string>) =>
+          Effect.map(presences.lostOrElsewhere(live), (found) => found.map(({ sandboxId }) => sandboxId))
+        expect(yield* ids(["a", "b"])).toEqual(["a2"])
+        expect(yield* ids(["a"])).toEqual(["a2", "b1", "b2"])
+        expect(yield* ids([])).toEqual(["a1", "a2", "b1", "b2"])
+        expect(yield* presences.countByReplica).toEqual(
+          new Map([
+            ["a", 1],
+            ["b", 2],
+          ]),
+        )
+      }),
+    ))
+})
+
+describe.each(dialects)("ssh sessions on %s", (dialect) => {
+  const kit = storeKit(dialect)
+
+  it("are found by the hash of their token until they are removed", () =>
+    kit.run(
+      Effect.gen(function* () {
+        const tokens = yield* SshSessions
+        yield* tokens.create({ tokenHash: "h1", sandboxId: "s", createdAtMs: 1, expiresAtMs: 99 })
+        yield* tokens.create({ tokenHash: "h2", sandboxId: "s", createdAtMs: 1, expiresAtMs: 0 })
+        const found = { sandboxId: "s", expiresAtMs: 99, revoked: false }
+        expect(yield* tokens.find("h1")).toEqual(Option.some(found))
+        expect(yield* tokens.find("h3")).toEqual(Option.none())
+        expect(yield* tokens.revoke("h1")).toEqual(Option.some("s"))
+        expect(yield* tokens.revoke("h1")).toEqual(Option.some("s"))
+        expect(yield* tokens.revoke("h3")).toEqual(Option.none())
+        expect(yield* tokens.find("h1")).toEqual(Option.some({ ...found, revoked: true }))
+        expect(Option.getOrThrow(yield* tokens.find("h2")).revoked).toBe(false)
+        yield* tokens.removeForSandbox("s")
+        expect(yield* tokens.find("h1")).toEqual(Option.none())
+        expect(yield* tokens.find("h2")).toEqual(Option.none())
+      }),
+    ))
+
+  it("are reaped a token's life after their end, or when their sandbox is gone", () =>
+    kit.run(
+      Effect.gen(function* () {
+        const sandboxes = yield* Sandboxes
+        const tokens = yield* SshSessions
+        const { id } = yield* sandboxes.insert(aSandbox())
+        yield* tokens.create({ tokenHash: "ended", sandboxId: id, createdAtMs: 1, expiresAtMs: 1_000 })
+        yield* tokens.create({ tokenHash: "forever", sandboxId: id, createdAtMs: 1, expiresAtMs: 0 })
+        yield* tokens.create({ tokenHash: "orphan", sandboxId: "gone", createdAtMs: 1, expiresAtMs: 0 })
+        expect(yield* tokens.reap(1_000 + limits.sshSessionTtlMs)).toBe(1)
+        expect(yield* tokens.find("orphan")).toEqual(Option.none())
+        expect(yield* tokens.reap(1_001 + limits.sshSessionTtlMs)).toBe(1)
+        expect(yield* tokens.find("ended")).toEqual(Option.none())
+        expect(Option.isSome(yield* tokens.find("forever"))).toBe(true)
+        expect(yield* tokens.reap(2 ** 50)).toBe(0)
+      }),
+    ))
+})
