@@ -59,7 +59,8 @@ export const workingDirectory = (pid: number): string | undefined => {
   }
 }
 
-const allPids = (): ReadonlyArray<number> => {
+/** Every process of the machine but this one. */
+export const allPids = (): ReadonlyArray<number> => {
   const pids: Array<number> = []
   for (const name of readdirSync("/proc")) {
     const pid = Number(name)

@@ -31,6 +31,8 @@ export interface FrontDoor {
   readonly port: number
   /** Open connections by replica name, of the replicas listed at the last check. */
   readonly connections: () => ReadonlyMap<string, number>
+  /** Looks at all replicas now instead of at the next interval. */
+  readonly refresh: Effect.Effect<void>
 }
 
 interface Target {
@@ -188,13 +190,12 @@ export const start = (options: FrontDoorOptions): Effect.Effect<FrontDoor, Front
     server.maxConnections = limits.frontDoorConnections
     server.on("connection", (client) => void serve(targets, client, sockets))
     const port = yield* listen(options, server)
-    yield* check(targets, options.replicas).pipe(
-      Effect.repeat(Schedule.spaced(limits.readinessIntervalMs)),
-      Effect.forkScoped,
-    )
+    const refresh = check(targets, options.replicas)
+    yield* refresh.pipe(Effect.repeat(Schedule.spaced(limits.readinessIntervalMs)), Effect.forkScoped)
     return {
       host: options.host,
       port,
+      refresh,
       connections: () =>
         new Map(targets.all().map(({ backend, connections }) => [backend.name, connections])),
     }

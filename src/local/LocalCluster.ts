@@ -1,0 +1,277 @@
+/**
+ * A whole cluster on this machine: Postgres (or SQLite), replicas as processes, and a front door over them.
+ * What `holdfast up` runs, and what tests and benchmarks drive.
+ *
+ * Closing the scope ends, in this order, the replicas, the front door, the sandboxes and Postgres: supervisors
+ * that ended before their replicas would report the end of their main process, and their sandboxes would
+ * count as failed at the next start.
+ */
+import { mkdirSync, realpathSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { Data, Effect, type Scope } from "effect"
+import { limits } from "../domain/Limits.ts"
+import { Driver } from "../driver/Driver.ts"
+import * as Proc from "../driver/Proc.ts"
+import * as ProcessDriver from "../driver/ProcessDriver.ts"
+import * as ClusterState from "./ClusterState.ts"
+import * as EmbeddedPostgres from "./EmbeddedPostgres.ts"
+import * as FrontDoor from "./FrontDoor.ts"
+import { joinedReplicas } from "./JoinedReplicas.ts"
+import * as Pki from "./Pki.ts"
+import * as Ports from "./Ports.ts"
+import * as ReplicaProcess from "./ReplicaProcess.ts"
+import * as Settings from "./ReplicaSettings.ts"
+
+/** The message says what failed and why, `next` what to do; `next` may be empty. */
+export class LocalClusterError extends Data.TaggedError("LocalClusterError")<{
+  readonly message: string
+  readonly next: string
+}> {}
+
+export type LocalClusterEvent =
+  | { readonly _tag: "PostgresReady"; readonly pid: number; readonly port: number }
+  | { readonly _tag: "PostgresExited"; readonly code: number | null; readonly signal: NodeJS.Signals | null }
+  | { readonly _tag: "ReplicaReady"; readonly replica: LocalReplica }
+  | { readonly _tag: "ReplicaExited"; readonly exit: ReplicaProcess.ReplicaExit }
+
+export interface LocalClusterOptions {
+  readonly stateDir: string
+  /** 1 on SQLite. */
+  readonly replicas: number
+  /** Of the front door; the ports after it are used too (Ports). 0 looks for a free range. */
+  readonly port: number
+  /** `{ url }`: a database of the caller's. */
+  readonly database: "postgres" | "sqlite" | { readonly url: string }
+  /** Default `holdfast`. */
+  readonly clusterId?: string
+  /** Default `info`. */
+  readonly logLevel?: string
+  /** `none` for data that a power failure may take. Default `full`. */
+  readonly durability?: "full" | "none"
+  /** Settings of a replica in place of, or besides, the usual. */
+  readonly environment?: (name: string) => Readonly<Record<string, string>>
+  /** The gateway program and its arguments, in place of this installation's `gateway run`. */
+  readonly gatewayCommand?: ReadonlyArray<string>
+  readonly onEvent?: (event: LocalClusterEvent) => void
+}
+
+export interface LocalReplica {
+  readonly name: string
+  /** For clients: `http://127.0.0.1:<port>`. */
+  readonly url: string
+  readonly metricsUrl: string
+  /** 0 while it does not run. */
+  readonly pid: number
+}
+
+export interface LocalCluster {
+  readonly stateDir: string
+  /** URL of the front door. */
+  readonly frontDoor: string
+  /** Absent on SQLite and on a database of the caller's. */
+  readonly postgres: { readonly url: string; readonly pid: number } | undefined
+  /** Those that this cluster started, running or not, in order of their names. */
+  readonly replicas: () => ReadonlyArray<LocalReplica>
+  /** Fails for a name that this cluster does not have. */
+  readonly replica: (name: string) => Effect.Effect<LocalReplica, LocalClusterError>
+  /** KILL; returns when it is gone. */
+  readonly kill: (name: string) => Effect.Effect<void, LocalClusterError>
+  /** TERM, that is a drain; returns when it is gone. */
+  readonly stop: (name: string) => Effect.Effect<void, LocalClusterError>
+  /** Stops it if it runs, starts it with its settings, returns when it is ready. */
+  readonly restart: (name: string) => Effect.Effect<LocalReplica, LocalClusterError>
+  /** SIGSTOP and SIGCONT. */
+  readonly freeze: (name: string) => Effect.Effect<void, LocalClusterError>
+  readonly thaw: (name: string) => Effect.Effect<void, LocalClusterError>
+  /** One more replica; returns when it is ready. */
+  readonly add: Effect.Effect<LocalReplica, LocalClusterError>
+  /** Settings with which a replica can be started by hand, as the path of an environment file. */
+  readonly settingsFile: (name: string) => string
+}
+
+const mainModule = fileURLToPath(new URL("../main.ts", import.meta.url))
+
+const asError = (error: { readonly message: string; readonly next?: string }): LocalClusterError =>
+  new LocalClusterError({ message: error.message, next: error.next ?? "" })
+
+const database = (
+  options: LocalClusterOptions,
+  stateDir: string,
+  port: number,
+): Effect.Effect<
+  { url: string; postgres: LocalCluster["postgres"] },
+  EmbeddedPostgres.EmbeddedPostgresError,
+  Scope.Scope
+> =>
+  Effect.gen(function* () {
+    if (options.database === "sqlite") return { url: `sqlite:${stateDir}/holdfast.db`, postgres: undefined }
+    if (options.database !== "postgres") return { url: options.database.url, postgres: undefined }
+    const server = yield* EmbeddedPostgres.start({
+      dataDir: `${stateDir}/postgres`,
+      port,
+      logFile: Settings.logFileOf(stateDir, "postgres"),
+      durability: options.durability ?? "full",
+    })
+    options.onEvent?.({ _tag: "PostgresReady", pid: server.pid, port })
+    yield* server.exited.pipe(
+      Effect.tap((exit) => Effect.sync(() => options.onEvent?.({ _tag: "PostgresExited", ...exit }))),
+      Effect.forkScoped,
+    )
+    return { url: server.url, postgres: { url: server.url, pid: server.pid } }
+  })
+
+/** Ends the process trees of all sandboxes of the state directory when the scope closes; their files stay. */
+const stopSandboxesAtEnd = (stateDir: string, endpoint: string): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.addFinalizer(() =>
+    Effect.gen(function* () {
+      const driver = yield* Driver
+      const running = (yield* driver.list).filter(({ state }) => state === "running")
+      yield* Effect.forEach(running, ({ id }) => driver.stop(id), { concurrency: 8, discard: true })
+    }).pipe(
+      Effect.catchAll((error) => Effect.logError(`a sandbox could not be stopped: ${error.message}`)),
+      Effect.provide(ProcessDriver.layer({ stateDir, endpoint, logLevel: "info" })),
+    ),
+  )
+
+export const start = (
+  options: LocalClusterOptions,
+): Effect.Effect<LocalCluster, LocalClusterError, Scope.Scope> =>
+  Effect.gen(function* () {
+    mkdirSync(options.stateDir, { recursive: true, mode: 0o711 })
+    const stateDir = realpathSync(options.stateDir)
+    const count = options.database === "sqlite" ? 1 : options.replicas
+    yield* ClusterState.claim(stateDir)
+    const port = options.port === 0 ? yield* Ports.freeRange(count) : options.port
+    yield* Ports.checkFree(Ports.portsOf(port, count))
+    const frontDoorUrl = `http://${Ports.host}:${port}`
+    const { url: databaseUrl, postgres } = yield* database(options, stateDir, Ports.postgresPort(port))
+    yield* Pki.ensureJwtKeys(Settings.jwtDirectory(stateDir))
+    yield* stopSandboxesAtEnd(stateDir, frontDoorUrl)
+
+    const processes: Array<ReplicaProcess.ReplicaProcess> = []
+    const clusterId = options.clusterId ?? "holdfast"
+    const viewOf = (name: string, index: number): LocalReplica => {
+      const ports = Ports.replicaPorts(port, index)
+      return {
+        name,
+        url: `http://${Ports.host}:${ports.client}`,
+        metricsUrl: `http://${Ports.host}:${ports.metrics}/metrics`,
+        pid: processes[index]?.identity()?.pid ?? 0,
+      }
+    }
+    const replicas = () => processes.map(({ name }, index) => viewOf(name, index))
+    const record = Effect.suspend(() =>
+      ClusterState.write(stateDir, {
+        up: Proc.identify(process.pid) ?? { pid: process.pid, startTicks: 0 },
+        frontDoor: frontDoorUrl,
+        replicas: processes.flatMap(({ name, identity }) => {
+          const running = identity()
+          return running === undefined ? [] : [{ name, ...running }]
+        }),
+      }),
+    )
+
+    const settingsOf = (index: number) =>
+      Effect.gen(function* () {
+        const name = `replica-${index + 1}`
+        const peerFiles = yield* Pki.ensureReplica({
+          directory: Settings.pkiDirectory(stateDir),
+          clusterId,
+          name,
+        })
+        const environment = {
+          ...Settings.environmentOf({
+            ...{ name, clusterId, databaseUrl, stateDir, peerFiles, publicUrl: frontDoorUrl },
+            ports: Ports.replicaPorts(port, index),
+            logLevel: options.logLevel ?? "info",
+          }),
+          ...options.environment?.(name),
+        }
+        yield* Effect.promise(() => Settings.writeSettings(stateDir, name, environment))
+        return environment
+      })
+
+    /** Takes the next name; does not start it. */
+    const declare = Effect.gen(function* () {
+      const index = processes.length
+      const name = `replica-${index + 1}`
+      const environment = yield* settingsOf(index)
+      const made = ReplicaProcess.make({
+        name,
+        command: options.gatewayCommand ?? [process.execPath, mainModule, "gateway", "run"],
+        environment: Settings.processEnvironment(environment, process.env),
+        logFile: Settings.logFileOf(stateDir, name),
+        readyUrl: `http://${Ports.host}:${Ports.replicaPorts(port, index).metrics}/readyz`,
+        onExit: (exit) => options.onEvent?.({ _tag: "ReplicaExited", exit }),
+      })
+      processes.push(made)
+      return made
+    })
+    const launch = (replica: ReplicaProcess.ReplicaProcess) =>
+      replica.launch.pipe(
+        // Before it is ready, so that a killed `up` leaves nothing that the next one does not know of.
+        Effect.zipRight(record),
+        Effect.zipRight(replica.ready),
+        Effect.zipRight(Effect.suspend(() => frontDoor.refresh)),
+        Effect.map(() => viewOf(replica.name, processes.indexOf(replica))),
+        Effect.tap((view) => Effect.sync(() => options.onEvent?.({ _tag: "ReplicaReady", replica: view }))),
+      )
+    const find = (name: string) =>
+      Effect.suspend(() => {
+        const found = processes.find((replica) => replica.name === name)
+        return found === undefined
+          ? new LocalClusterError({ message: `this cluster has no replica ${name}`, next: "" })
+          : Effect.succeed(found)
+      })
+    const withReplica = (
+      name: string,
+      use: (replica: ReplicaProcess.ReplicaProcess) => Effect.Effect<void>,
+    ) => Effect.flatMap(find(name), use).pipe(Effect.zipLeft(record))
+
+    const joined = yield* joinedReplicas(frontDoorUrl, () => processes.map(({ name }) => name))
+    const frontDoor = yield* FrontDoor.start({
+      host: Ports.host,
+      port,
+      replicas: Effect.sync(() => [
+        ...processes.map(({ name }, index) => {
+          const ports = Ports.replicaPorts(port, index)
+          const readyUrl = `http://${Ports.host}:${ports.metrics}/readyz`
+          return { name, host: Ports.host, port: ports.client, readyUrl }
+        }),
+        ...joined(),
+      ]),
+    })
+    yield* Effect.addFinalizer(() =>
+      Effect.forEach(processes, (replica) => replica.stop, { concurrency: "unbounded", discard: true }),
+    )
+    const first = yield* Effect.replicateEffect(declare, count)
+    yield* Effect.forEach(first, launch, { concurrency: "unbounded", discard: true })
+    // One more set of settings, for whoever wants to join a replica by hand.
+    if (options.database !== "sqlite") yield* settingsOf(processes.length)
+
+    return {
+      stateDir,
+      frontDoor: frontDoorUrl,
+      postgres,
+      replicas,
+      replica: (name) => Effect.map(find(name), (found) => viewOf(name, processes.indexOf(found))),
+      kill: (name) => withReplica(name, (replica) => replica.kill),
+      stop: (name) => withReplica(name, (replica) => replica.stop),
+      restart: (name) =>
+        find(name).pipe(
+          Effect.tap((replica) => replica.stop),
+          Effect.flatMap(launch),
+          Effect.mapError(asError),
+        ),
+      freeze: (name) => withReplica(name, (replica) => replica.freeze),
+      thaw: (name) => withReplica(name, (replica) => replica.thaw),
+      add: Effect.gen(function* () {
+        if (processes.length >= limits.localReplicas) {
+          const message = `a local cluster has at most ${limits.localReplicas} replicas`
+          return yield* new LocalClusterError({ message, next: "" })
+        }
+        return yield* launch(yield* declare)
+      }).pipe(Effect.mapError(asError)),
+      settingsFile: (name) => Settings.settingsFileOf(stateDir, name),
+    } satisfies LocalCluster
+  }).pipe(Effect.mapError(asError))
