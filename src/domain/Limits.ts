@@ -123,6 +123,16 @@ export const limitsTable = {
   mainArguments: [256, "arguments", "OpenShell 0.0.111"],
   mainCommandBytes: [262_144, "bytes", "OpenShell 0.0.111"],
 
+  // background work
+  reconcileConcurrency: [16, "sandboxes", "OpenShell 0.0.111 lifecycle concurrency"],
+  reconcileSettleMs: [5_000, "ms", "a sandbox that is being created is not yet missing"],
+  sessionSweepMs: [5_000, "ms", "a lost session nobody reported is found within a sixth of the grace period"],
+  sandboxSweepMs: [15_000, "ms", "vanished processes are found well within the reference's 60 s"],
+  tokenSweepMs: [3_600_000, "ms", "OpenShell 0.0.111 reaps SSH sessions hourly"],
+  databaseProbeMs: [5_000, "ms", "OpenShell 0.0.111 readiness probe"],
+  databaseProbeTimeoutMs: [2_000, "ms", "OpenShell 0.0.111 readiness probe timeout"],
+  drainGraceMs: [1_000, "ms", "calls under way may finish while a replica stops; streams move with a later release"],
+
   // exec
   execArguments: [1_024, "arguments", "OpenShell 0.0.111"],
   execArgumentBytes: [32_768, "bytes", "OpenShell 0.0.111"],
@@ -286,6 +296,7 @@ export const limitsTable = {
   ptyQuietMs: [100, "ms", "a terminal silent this long after the exit is closed as sshd does"],
   ptyWriteRetryMs: [5, "ms", "a terminal whose input queue is full is tried again"],
   mainOutputBytes: [1_048_576, "bytes", "OpenShell 0.0.111 replays this much output to who attaches"],
+  mainReadBytes: [65_536, "bytes", "output sent to an attached terminal at once"],
   mainStallMs: [10_000, "ms", "a slow terminal may hold back its main process this long"],
   mainAttachments: [32, "attachments", "terminals on one main process"],
   sshSessionsPerConnection: [64, "channels", "sessions of one SSH connection; OpenSSH allows 10"],

@@ -1,0 +1,76 @@
+/** `holdfast.v1.Admin`: where everything is. */
+import { Effect } from "effect"
+import { ClusterConfig } from "../cluster/ClusterConfig.ts"
+import { Membership } from "../cluster/Membership.ts"
+import { EdgeStatistics } from "../edge/ClusterEdges.ts"
+import { SandboxActors } from "../sandbox/SandboxActors.ts"
+import { ShardOwners } from "../store/ShardOwners.ts"
+import { Admin } from "../wire/HoldfastV1.ts"
+import { adminAccess as access } from "./Access.ts"
+import { unary } from "./Endpoint.ts"
+import { byId, byName } from "./Lookup.ts"
+
+const nameOf = (incarnation: string): string => incarnation.slice(0, incarnation.lastIndexOf("/"))
+
+const getClusterStatus = unary(Admin.method.getClusterStatus, access.getClusterStatus, () =>
+  Effect.gen(function* () {
+    const config = yield* ClusterConfig
+    const membership = yield* Membership
+    const statistics = yield* EdgeStatistics
+    const owners = yield* ShardOwners
+    const shards = yield* owners.countByOwner
+    const replicas = yield* Effect.forEach(
+      yield* membership.members,
+      (member) =>
+        Effect.gen(function* () {
+          const stats = member.live
+            ? yield* statistics
+                .of(member.incarnation)
+                .pipe(Effect.catchAll(() => Effect.succeed({ sessions: 0, relays: 0 })))
+            : { sessions: 0, relays: 0 }
+          return {
+            name: member.name,
+            address: `${member.host}:${member.port}`,
+            url: member.url,
+            live: member.live,
+            shards: member.live ? (shards.get(member.incarnation) ?? 0) : 0,
+            sessions: stats.sessions,
+            relays: stats.relays,
+            startedAtMs: BigInt(member.startedAtMs),
+            self: member.incarnation === config.incarnation,
+            version: member.version,
+          }
+        }),
+      { concurrency: "unbounded" },
+    )
+    return { clusterId: config.clusterId, answeredBy: config.name, replicas }
+  }),
+)
+
+const locateSandbox = unary(Admin.method.locateSandbox, access.locateSandbox, (request) =>
+  Effect.gen(function* () {
+    const config = yield* ClusterConfig
+    const sandbox =
+      request.sandboxId === ""
+        ? yield* byName(request.name, request.workspace)
+        : yield* byId(request.sandboxId)
+    const actors = yield* SandboxActors
+    const { shard, epoch, owner, presence } = yield* actors.ask(sandbox.id, (actor) => actor.Locate())
+    return {
+      sandboxId: sandbox.id,
+      shard,
+      epoch: BigInt(epoch),
+      owner,
+      answeredBy: config.name,
+      ...(presence === undefined || presence.lostAtMs !== undefined
+        ? {}
+        : {
+            sessionHolder: nameOf(presence.replica),
+            sessionId: presence.sessionId,
+            attachedAtMs: BigInt(presence.attachedAtMs),
+          }),
+    }
+  }),
+)
+
+export const adminEndpoints = [getClusterStatus, locateSandbox]

@@ -1,0 +1,38 @@
+/** The whole API of a listener: every implemented method, by its path. */
+import type { Runtime } from "effect"
+import type { MethodHandler } from "../wire/grpc/GrpcServer.ts"
+import { adminEndpoints } from "./AdminMethods.ts"
+import type { Common, Endpoint } from "./Endpoint.ts"
+import { execEndpoints } from "./ExecMethods.ts"
+import { forwardEndpoints } from "./ForwardMethods.ts"
+import { identityEndpoints } from "./IdentityMethods.ts"
+import { logEndpoints } from "./LogMethods.ts"
+import { sandboxEndpoints } from "./SandboxMethods.ts"
+import { sshSessionEndpoints } from "./SshSessionMethods.ts"
+import { supervisorEndpoints } from "./SupervisorMethods.ts"
+import { watchEndpoints } from "./WatchMethods.ts"
+
+const endpoints = [
+  ...identityEndpoints,
+  ...sandboxEndpoints,
+  ...sshSessionEndpoints,
+  ...forwardEndpoints,
+  ...execEndpoints,
+  ...watchEndpoints,
+  ...logEndpoints,
+  ...supervisorEndpoints,
+  ...adminEndpoints,
+]
+
+type ServicesOf<E> = E extends Endpoint<infer R> ? R : never
+
+/** Everything the methods need. */
+export type ApiServices = ServicesOf<(typeof endpoints)[number]> | Common
+
+/** `loopbackListener`: the listener is bound to a loopback address and accepts the development principal. */
+export const makeRouter = (runtime: Runtime.Runtime<ApiServices>, loopbackListener: boolean) => {
+  const handlers = new Map(
+    endpoints.map((endpoint) => [endpoint.path, endpoint.bind(runtime, loopbackListener)]),
+  )
+  return (path: string): MethodHandler | undefined => handlers.get(path)
+}

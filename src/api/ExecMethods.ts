@@ -1,0 +1,171 @@
+/** `ExecSandbox` and `ExecSandboxInteractive`. */
+import type { DescMessage } from "@bufbuild/protobuf"
+import { Duration, Effect, Fiber, Option } from "effect"
+import type { ClientChannel } from "ssh2"
+import { InvalidArgument, Unavailable } from "../domain/Errors.ts"
+import { limits } from "../domain/Limits.ts"
+import { exitOf, noExitStatus, startExec } from "../edge/ExecSession.ts"
+import { RelayOpener } from "../edge/RelayOpener.ts"
+import type { GrpcError } from "../wire/grpc/GrpcError.ts"
+import type { TypedServerCall } from "../wire/grpc/Typed.ts"
+import { type ExecSandboxEventSchema, type ExecSandboxRequest, OpenShell } from "../wire/OpenShell.ts"
+import { RelayDuplex } from "../wire/RelayDuplex.ts"
+import { openShellAccess as access } from "./Access.ts"
+import { receive, send, streaming } from "./Endpoint.ts"
+import { renderCommand } from "./ExecCommand.ts"
+import { relayFailure } from "./ForwardMethods.ts"
+import { byId, requireReady } from "./Lookup.ts"
+import * as Validate from "./Validate.ts"
+
+const { method } = OpenShell
+
+/** As `timeout(1)` reports it. */
+const timedOutExitCode = 124
+
+type Output<I extends DescMessage> = TypedServerCall<I, typeof ExecSandboxEventSchema>
+
+/** Whether output still moves: bytes came lately, or the client is slow to take what came. */
+class Progress {
+  #sending = 0
+  #lastAt = performance.now()
+
+  readonly during = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.suspend(() => {
+      this.#sending += 1
+      return Effect.ensuring(
+        effect,
+        Effect.sync(() => {
+          this.#sending -= 1
+          this.#lastAt = performance.now()
+        }),
+      )
+    })
+
+  /** Completes once nothing has moved for `execDrainMs`. */
+  readonly stalled: Effect.Effect<void> = Effect.suspend(() => {
+    const quietMs = this.#sending > 0 ? 0 : performance.now() - this.#lastAt
+    if (quietMs >= limits.execDrainMs) return Effect.void
+    return Effect.zipRight(Effect.sleep(limits.execDrainMs - quietMs), this.stalled)
+  })
+}
+
+/** Copies one output of the command to the client, no faster than the client reads. */
+const copyOut = <I extends DescMessage>(
+  typed: Output<I>,
+  source: AsyncIterable<Buffer>,
+  kind: "stdout" | "stderr",
+  progress: Progress,
+): Effect.Effect<void, GrpcError | Unavailable> =>
+  Effect.gen(function* () {
+    const iterator = source[Symbol.asyncIterator]()
+    while (true) {
+      const next = yield* Effect.tryPromise({
+        try: () => iterator.next(),
+        catch: () => new Unavailable({ message: noExitStatus }),
+      })
+      if (next.done === true) return
+      for (let at = 0; at < next.value.length; at += limits.execChunkBytes)
+        yield* progress.during(
+          send(typed, {
+            payload: { case: kind, value: { data: next.value.subarray(at, at + limits.execChunkBytes) } },
+          }),
+        )
+    }
+  })
+
+const open = (request: ExecSandboxRequest, defaultSize: { readonly cols: number; readonly rows: number }) =>
+  Effect.gen(function* () {
+    yield* Validate.exec(request)
+    const sandbox = yield* byId(request.sandboxId)
+    yield* requireReady(sandbox)
+    const command = renderCommand(request)
+    if (command === undefined)
+      return yield* new InvalidArgument({
+        message: `command exceeds ${limits.execCommandBytes} byte limit after it is rendered for the shell`,
+      })
+    const opener = yield* RelayOpener
+    const { leg } = yield* relayFailure(
+      opener.open({ sandboxId: sandbox.id, target: { kind: "ssh" }, serviceId: "exec", tokenHash: "" }),
+    )
+    const terminal = request.tty
+      ? { cols: request.cols || defaultSize.cols, rows: request.rows || defaultSize.rows }
+      : undefined
+    return yield* startExec(new RelayDuplex(leg), command, terminal)
+  })
+
+/** Output, then the exit event; a command that outlives its timeout ends with exit code 124. */
+const pump = <I extends DescMessage>(typed: Output<I>, channel: ClientChannel, timeoutSeconds: number) =>
+  Effect.gen(function* () {
+    const progress = new Progress()
+    const exit = exitOf(channel)
+    const copying = yield* Effect.fork(
+      Effect.all(
+        [copyOut(typed, channel, "stdout", progress), copyOut(typed, channel.stderr, "stderr", progress)],
+        { concurrency: 2, discard: true },
+      ),
+    )
+    const code = yield* Effect.promise(() => exit).pipe(
+      timeoutSeconds === 0 ? Effect.map(Option.some) : Effect.timeoutOption(Duration.seconds(timeoutSeconds)),
+    )
+    const exitCode = Option.getOrElse(code, () => timedOutExitCode)
+    if (Option.isSome(code)) yield* Effect.raceFirst(Effect.ignore(Fiber.join(copying)), progress.stalled)
+    yield* Fiber.interruptFork(copying)
+    if (exitCode === undefined) return yield* new Unavailable({ message: noExitStatus })
+    yield* send(typed, { payload: { case: "exit", value: { exitCode } } })
+  })
+
+const execSandbox = streaming(method.execSandbox, access.execSandbox, (typed) =>
+  Effect.gen(function* () {
+    const request = yield* receive(typed)
+    if (request === undefined) return yield* new InvalidArgument({ message: "sandbox_id is required" })
+    const channel = yield* open(request, { cols: 0, rows: 0 })
+    typed.call.sendHeaders()
+    channel.end(Buffer.from(request.stdin))
+    yield* pump(typed, channel, request.timeoutSeconds)
+  }).pipe(Effect.scoped),
+)
+
+/** Standard input and window changes until the client half-closes. */
+const feed = (
+  typed: TypedServerCall<typeof method.execSandboxInteractive.input, typeof ExecSandboxEventSchema>,
+  channel: ClientChannel,
+) =>
+  Effect.gen(function* () {
+    while (true) {
+      const message = yield* receive(typed)
+      if (message === undefined) {
+        channel.end()
+        return
+      }
+      const { payload } = message
+      if (payload.case === "stdin" && payload.value.length > 0) {
+        if (!channel.write(payload.value))
+          yield* Effect.async<void>((resume) => {
+            const done = () => resume(Effect.void)
+            channel.once("drain", done)
+            channel.once("close", done)
+          })
+      } else if (payload.case === "resize") channel.setWindow(payload.value.rows, payload.value.cols, 0, 0)
+    }
+  })
+
+const execSandboxInteractive = streaming(
+  method.execSandboxInteractive,
+  access.execSandboxInteractive,
+  (typed) =>
+    Effect.gen(function* () {
+      const first = yield* receive(typed)
+      if (first === undefined)
+        return yield* new InvalidArgument({ message: "empty stream: expected start message" })
+      if (first.payload.case !== "start")
+        return yield* new InvalidArgument({ message: "first message must be a start payload" })
+      const request = first.payload.value
+      const channel = yield* open(request, { cols: 80, rows: 24 })
+      typed.call.sendHeaders()
+      if (request.stdin.length > 0) channel.write(request.stdin)
+      yield* feed(typed, channel).pipe(Effect.ignore, Effect.forkScoped)
+      yield* pump(typed, channel, request.timeoutSeconds)
+    }).pipe(Effect.scoped),
+)
+
+export const execEndpoints = [execSandbox, execSandboxInteractive]

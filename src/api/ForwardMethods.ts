@@ -1,0 +1,82 @@
+/** `ForwardTcp` and `RelayStream`: the two ends of a relay. After their first frame the bytes pass uncut. */
+import { Effect } from "effect"
+import { InvalidArgument, Unauthenticated, Unavailable } from "../domain/Errors.ts"
+import { LocalEdge } from "../edge/LocalEdge.ts"
+import { RelayOpener } from "../edge/RelayOpener.ts"
+import { splice } from "../edge/Splice.ts"
+import { Metrics } from "../observe/Metrics.ts"
+import { OpenShell } from "../wire/OpenShell.ts"
+import { serverLeg } from "../wire/RelayLeg.ts"
+import { openShellAccess as access } from "./Access.ts"
+import { receive, streaming } from "./Endpoint.ts"
+import { byId, requireReady } from "./Lookup.ts"
+import { targetFromWire } from "./SandboxCodec.ts"
+import { hashToken } from "./SshSessionMethods.ts"
+
+const { method } = OpenShell
+
+/** Every failure to open is UNAVAILABLE with this prefix, but those the wire names (1.3). */
+export const relayFailure = <A, E extends { readonly _tag: string; readonly message: string }, R>(
+  effect: Effect.Effect<A, E, R>,
+): Effect.Effect<A, E | Unavailable, R> =>
+  Effect.mapError(effect, (error) => {
+    const isOpenError =
+      error._tag === "Unavailable" ||
+      (error._tag === "LimitReached" && !/SSH (session )?connection limit/.test(error.message))
+    return isOpenError && error.message !== "relay channel dropped"
+      ? new Unavailable({ message: `supervisor relay failed: ${error.message}` })
+      : error
+  })
+
+const forwardTcp = streaming(method.forwardTcp, access.forwardTcp, (typed) =>
+  Effect.gen(function* () {
+    const first = yield* receive(typed)
+    if (first === undefined) return yield* new InvalidArgument({ message: "empty ForwardTcp stream" })
+    if (first.payload.case !== "init")
+      return yield* new InvalidArgument({ message: "first TcpForwardFrame must be init" })
+    const init = first.payload.value
+    if (init.sandboxId === "") return yield* new InvalidArgument({ message: "sandbox_id is required" })
+    const target = yield* targetFromWire(init.target)
+    yield* requireReady(yield* byId(init.sandboxId))
+    if (init.authorizationToken === "")
+      return yield* new Unauthenticated({ message: "authorization_token is required for ForwardTcp" })
+    const opener = yield* RelayOpener
+    const metrics = yield* Metrics
+    const { leg } = yield* relayFailure(
+      opener.open({
+        sandboxId: init.sandboxId,
+        target,
+        serviceId: init.serviceId,
+        tokenHash: hashToken(init.authorizationToken),
+      }),
+    )
+    const client = serverLeg(typed.call, typed.incoming)
+    yield* Effect.promise(() =>
+      splice(client, leg, {
+        guardA: true,
+        guardB: false,
+        onBytes: (direction, bytes) =>
+          metrics.relayBytes.inc({ direction: direction === "a" ? "in" : "out" }, bytes),
+      }),
+    )
+  }).pipe(Effect.scoped),
+)
+
+const relayStream = streaming(method.relayStream, access.relayStream, (typed, { principal }) =>
+  Effect.gen(function* () {
+    const first = yield* receive(typed)
+    if (first === undefined) return yield* new InvalidArgument({ message: "empty RelayStream" })
+    if (first.payload.case !== "init" || first.payload.value.channelId === "")
+      return yield* new InvalidArgument({
+        message: "first RelayFrame must be init with non-empty channel_id",
+      })
+    const edge = yield* LocalEdge
+    const sandboxId = principal.kind === "sandbox" ? principal.sandboxId : ""
+    const { stream } = typed.call
+    const closed = new Promise<void>((resolve) => stream.once("close", resolve))
+    yield* edge.claim(sandboxId, first.payload.value.channelId, typed.call, typed.incoming)
+    yield* Effect.promise(() => closed)
+  }),
+)
+
+export const forwardEndpoints = [forwardTcp, relayStream]

@@ -1,0 +1,91 @@
+/** `WatchSandbox`: a snapshot, the tails, then whatever any replica writes. An idle watcher costs nothing. */
+import { Effect, Option } from "effect"
+import { limits } from "../domain/Limits.ts"
+import { Changes } from "../store/Changes.ts"
+import { Events } from "../store/Events.ts"
+import { Logs } from "../store/Logs.ts"
+import { Sandboxes } from "../store/Sandboxes.ts"
+import { OpenShell } from "../wire/OpenShell.ts"
+import { openShellAccess as access } from "./Access.ts"
+import { receive, send, streaming } from "./Endpoint.ts"
+import { byId } from "./Lookup.ts"
+import { eventToWire, logToWire, toWire } from "./SandboxCodec.ts"
+
+const watchSandbox = streaming(OpenShell.method.watchSandbox, access.watchSandbox, (typed) =>
+  Effect.gen(function* () {
+    const request = yield* receive(typed)
+    const sandbox = yield* byId(request?.id ?? "", "id is required")
+    if (request === undefined) return
+    const changes = yield* Changes
+    const sandboxes = yield* Sandboxes
+    const logs = yield* Logs
+    const events = yield* Events
+    const { id } = sandbox
+    // Subscribe before reading, so that nothing falls between the snapshot and the first change.
+    const subscription = yield* changes.subscribe(id)
+
+    let seenVersion = -1
+    /** Sends the row if it changed; true once the stream is over. */
+    const sendStatus = Effect.gen(function* () {
+      const row = Option.getOrUndefined(yield* sandboxes.get(id))
+      if (row === undefined) return true
+      if (row.resourceVersion !== seenVersion) {
+        seenVersion = row.resourceVersion
+        yield* send(typed, { payload: { case: "sandbox", value: toWire(row) } })
+      }
+      return request.stopOnTerminal && row.status.phase === "Ready"
+    })
+
+    const filter = {
+      sinceMs: Number(request.logSinceMs),
+      sources: request.logSources,
+      minLevel: request.logMinLevel,
+    }
+    let logCursor = 0
+    const sendLogs = Effect.gen(function* () {
+      while (true) {
+        const page = yield* logs.after(id, logCursor, { ...filter, sinceMs: 0 }, limits.watchQueue)
+        logCursor = page.cursor
+        for (const line of page.lines)
+          yield* send(typed, { payload: { case: "log", value: logToWire(line) } })
+        if (page.lines.length < limits.watchQueue) return
+      }
+    })
+    let eventCursor = 0
+    const sendEvents = Effect.gen(function* () {
+      const page = yield* events.after(id, eventCursor)
+      eventCursor = page.cursor
+      for (const event of page.events)
+        yield* send(typed, { payload: { case: "event", value: eventToWire(event) } })
+    })
+
+    typed.call.sendHeaders()
+    // The snapshot is the first event, whatever is followed.
+    if (yield* sendStatus) return
+    if (request.followLogs) {
+      const lines = request.logTailLines === 0 ? limits.logTailDefault : request.logTailLines
+      const tail = yield* logs.tail(id, { ...filter, lines })
+      logCursor = tail.cursor
+      for (const line of tail.lines) yield* send(typed, { payload: { case: "log", value: logToWire(line) } })
+    }
+    if (request.followEvents) {
+      const tail = yield* events.tail(id, request.eventTail)
+      eventCursor = tail.cursor
+      for (const event of tail.events)
+        yield* send(typed, { payload: { case: "event", value: eventToWire(event) } })
+    }
+    if (!request.followStatus && !request.followLogs && !request.followEvents) return
+
+    while (true) {
+      const batch = yield* subscription.take
+      const kinds = new Set(batch.map((change) => change.kind))
+      const resync = kinds.has("resync")
+      if (request.followLogs && (resync || kinds.has("log"))) yield* sendLogs
+      if (request.followEvents && (resync || kinds.has("event"))) yield* sendEvents
+      if (kinds.has("removed")) return
+      if (request.followStatus && (resync || kinds.has("sandbox")) && (yield* sendStatus)) return
+    }
+  }).pipe(Effect.scoped),
+)
+
+export const watchEndpoints = [watchSandbox]

@@ -1,0 +1,96 @@
+/** Exec for clients that have no SSH of their own: an SSH client in the gateway, over a relay to the sandbox. */
+import type { Duplex } from "node:stream"
+import { Effect, type Scope } from "effect"
+import { Client, type ClientChannel } from "ssh2"
+import { PermissionDenied, Unavailable } from "../domain/Errors.ts"
+import { limits } from "../domain/Limits.ts"
+
+export interface Terminal {
+  readonly cols: number
+  readonly rows: number
+}
+
+export const noExitStatus = "exec relay closed before the command reported an exit status"
+
+/** The SSH user of sandboxes; its server ignores the name. */
+const user = "sandbox"
+
+/** SSH over the relay: any host key, no credentials, because the relay itself is what is trusted. */
+const connect = (relay: Duplex): Effect.Effect<Client, PermissionDenied | Unavailable, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.async<Client, PermissionDenied | Unavailable>((resume) => {
+      const client = new Client()
+      client.once("ready", () => resume(Effect.succeed(client)))
+      client.on("error", (error) => {
+        const level: unknown = Reflect.get(error, "level")
+        resume(
+          Effect.fail(
+            level === "client-authentication"
+              ? new PermissionDenied({ message: "ssh authentication rejected by sandbox" })
+              : new Unavailable({ message: noExitStatus }),
+          ),
+        )
+      })
+      client.once("close", () => resume(Effect.fail(new Unavailable({ message: noExitStatus }))))
+      client.connect({
+        sock: relay,
+        username: user,
+        authHandler: ["none"],
+        hostVerifier: () => true,
+        keepaliveInterval: limits.execKeepaliveMs,
+        keepaliveCountMax: limits.execKeepaliveCount,
+        readyTimeout: limits.relayClaimTimeoutMs,
+      })
+    }),
+    (client) =>
+      Effect.sync(() => {
+        client.end()
+        relay.destroy()
+      }),
+  )
+
+/** Starts `command`; with a terminal the sandbox allocates a pty. */
+export const startExec = (
+  relay: Duplex,
+  command: string,
+  terminal: Terminal | undefined,
+): Effect.Effect<ClientChannel, PermissionDenied | Unavailable, Scope.Scope> =>
+  Effect.flatMap(connect(relay), (client) =>
+    Effect.async<ClientChannel, Unavailable>((resume) => {
+      const options = terminal === undefined ? {} : { pty: { term: "xterm-256color", ...terminal } }
+      client.exec(command, options, (error, channel) =>
+        resume(
+          error === undefined
+            ? Effect.succeed(channel)
+            : Effect.fail(new Unavailable({ message: noExitStatus })),
+        ),
+      )
+    }),
+  )
+
+/** Signals as the shell reports them: 128 + number. */
+const signalNumbers: Readonly<Record<string, number>> = {
+  HUP: 1,
+  INT: 2,
+  QUIT: 3,
+  ILL: 4,
+  ABRT: 6,
+  FPE: 8,
+  KILL: 9,
+  USR1: 10,
+  SEGV: 11,
+  USR2: 12,
+  PIPE: 13,
+  ALRM: 14,
+  TERM: 15,
+}
+
+/** The exit status, as soon as the sandbox reports it; undefined when the channel closes without one. */
+export const exitOf = (channel: ClientChannel): Promise<number | undefined> =>
+  new Promise((resolve) => {
+    channel.once("exit", (code: number | null, signal?: string) =>
+      resolve(code ?? 128 + (signalNumbers[signal?.replace(/^SIG/, "") ?? ""] ?? 0)),
+    )
+    channel.once("close", () => resolve(undefined))
+    channel.once("error", () => resolve(undefined))
+  })

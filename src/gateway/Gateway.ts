@@ -1,0 +1,142 @@
+/** One replica, composed. Read it from the bottom: what is provided last stands first. */
+import type { RunnerStorage } from "@effect/cluster"
+import type { SqlClient } from "@effect/sql"
+import { Effect, Layer, Logger, type Scope } from "effect"
+import packageJson from "../../package.json" with { type: "json" }
+import { ApiSettings } from "../api/ApiSettings.ts"
+import * as SandboxTokens from "../auth/SandboxTokens.ts"
+import * as Cluster from "../cluster/Cluster.ts"
+import { ClusterConfig } from "../cluster/ClusterConfig.ts"
+import * as LocalRunnerStorage from "../cluster/LocalRunnerStorage.ts"
+import { Membership } from "../cluster/Membership.ts"
+import type { Ownership } from "../cluster/Ownership.ts"
+import * as PeerDialer from "../cluster/PeerDialer.ts"
+import * as PeerListener from "../cluster/PeerListener.ts"
+import * as PgRunnerStorage from "../cluster/PgRunnerStorage.ts"
+import type { FailedPrecondition, Internal, InvalidArgument, Unavailable } from "../domain/Errors.ts"
+import * as ProcessDriver from "../driver/ProcessDriver.ts"
+import * as ClusterEdges from "../edge/ClusterEdges.ts"
+import { LocalEdge } from "../edge/LocalEdge.ts"
+import { PeerLegs } from "../edge/PeerLegs.ts"
+import { RelayOpener } from "../edge/RelayOpener.ts"
+import { SessionStream } from "../edge/SessionStream.ts"
+import * as Logs from "../observe/Logs.ts"
+import { Metrics } from "../observe/Metrics.ts"
+import * as Reconciler from "../reconcile/Reconciler.ts"
+import * as SandboxActor from "../sandbox/SandboxActor.ts"
+import * as SandboxActors from "../sandbox/SandboxActors.ts"
+import { SandboxSettings } from "../sandbox/SandboxSettings.ts"
+import { Database } from "../store/Database.ts"
+import { ShardOwners } from "../store/ShardOwners.ts"
+import * as Store from "../store/Store.ts"
+import { type GatewaySettings, load } from "./GatewaySettings.ts"
+import { clientListeners, healthListener, probe, Readiness } from "./Listeners.ts"
+
+export type GatewayStartError = FailedPrecondition | Internal | InvalidArgument | Unavailable
+
+const { version } = packageJson
+
+/** Postgres holds the locks of a cluster; a single replica on SQLite needs none. */
+const runnerStorage = (
+  dialect: "postgres" | "sqlite",
+): Layer.Layer<
+  RunnerStorage.RunnerStorage | Ownership,
+  FailedPrecondition | Internal,
+  ClusterConfig | Membership | SqlClient.SqlClient
+> => (dialect === "postgres" ? PgRunnerStorage.layer : LocalRunnerStorage.layer)
+
+export const layer = (settings: GatewaySettings) => {
+  const config = Layer.mergeAll(
+    ClusterConfig.layer({
+      clusterId: settings.clusterId,
+      name: settings.name,
+      incarnation: settings.incarnation,
+      version,
+      databaseUrl: settings.databaseUrl,
+      peerListen: settings.peerListen,
+      peerAdvertise: settings.peerAdvertise,
+      url: settings.publicUrl,
+      peerTls: { ca: settings.peerCa, cert: settings.peerCert, key: settings.peerKey },
+      leaseMs: settings.leaseMs,
+      fenceMs: settings.fenceMs,
+    }),
+    Layer.succeed(ApiSettings, { version, publicUrl: settings.publicUrl }),
+    Layer.succeed(SandboxSettings, { sessionGraceMs: settings.sessionGraceMs }),
+    SandboxTokens.layer({
+      directory: settings.jwtDir,
+      gatewayId: settings.gatewayId,
+      ttlMs: settings.sandboxTokenTtlMs,
+    }),
+    ProcessDriver.layer({
+      stateDir: settings.stateDir,
+      endpoint: settings.sandboxEndpoint,
+      logLevel: settings.logLevel,
+    }),
+    Metrics.layer,
+    Readiness.layer,
+  )
+  const store = Layer.provideMerge(
+    ShardOwners.layer,
+    Store.layer({
+      url: settings.databaseUrl,
+      clusterId: settings.clusterId,
+      applicationName: `holdfast ${settings.name}`,
+    }),
+  )
+  const peers = Layer.mergeAll(PeerListener.layer, Layer.provide(PeerDialer.layer, Cluster.serialization))
+
+  return Layer.mergeAll(clientListeners(settings), healthListener(settings), probe).pipe(
+    Layer.provideMerge(Layer.mergeAll(SandboxActor.layer, Reconciler.layer)),
+    Layer.provideMerge(Layer.mergeAll(RelayOpener.layer, SessionStream.layer, ClusterEdges.serverLayer)),
+    Layer.provideMerge(ClusterEdges.layer),
+    Layer.provideMerge(LocalEdge.layer),
+    Layer.provideMerge(PeerLegs.layer),
+    Layer.provideMerge(SandboxActors.layer),
+    Layer.provideMerge(Cluster.layer),
+    Layer.provideMerge(Layer.unwrapEffect(Effect.map(Database, ({ dialect }) => runnerStorage(dialect)))),
+    Layer.provideMerge(peers),
+    Layer.provideMerge(Membership.layer),
+    Layer.provideMerge(store),
+    Layer.provideMerge(config),
+  )
+}
+
+const stopSignals = ["SIGTERM", "SIGINT"] as const
+
+/** Completes with the signal that asks this process to stop. */
+const stopSignal = Effect.async<NodeJS.Signals>((resume) => {
+  const onSignal = (signal: NodeJS.Signals) => resume(Effect.succeed(signal))
+  for (const signal of stopSignals) process.once(signal, onSignal)
+  return Effect.sync(() => {
+    for (const signal of stopSignals) process.off(signal, onSignal)
+  })
+})
+
+/** Runs a replica until it is told to stop; the exit code of the process. */
+export const runGateway = (
+  flags: Readonly<Record<string, string>>,
+): Effect.Effect<number, GatewayStartError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const settings = yield* load(flags, process.env)
+    const level = Logs.levelOf(settings.logLevel)
+    const running = Effect.gen(function* () {
+      const context = yield* Layer.build(layer(settings))
+      yield* Effect.logInfo(
+        `Gateway ${settings.name} serves ${settings.listen.map(({ host, port }) => `${host}:${port}`).join(", ")}`,
+      )
+      const signal = yield* stopSignal
+      yield* Effect.logInfo(`${signal}: stopping`)
+      yield* Effect.provide(
+        Effect.map(Readiness, (readiness) => {
+          readiness.draining = true
+        }),
+        context,
+      )
+      return 0
+    })
+    return yield* running.pipe(
+      Effect.annotateLogs({ replica: settings.name }),
+      level === undefined ? (effect) => effect : Logger.withMinimumLogLevel(level),
+      Effect.provide(Logs.layer),
+    )
+  })

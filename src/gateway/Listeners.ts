@@ -1,0 +1,183 @@
+/** The ports of a replica: gRPC for clients and supervisors, and health and metrics on one of their own. */
+import { readFileSync } from "node:fs"
+import { createServer, type RequestListener } from "node:http"
+import { Clock, Context, Effect, Exit, Layer, Runtime, Schedule } from "effect"
+import { type ApiServices, makeRouter } from "../api/Api.ts"
+import { SandboxTokens } from "../auth/SandboxTokens.ts"
+import type { HostPort } from "../cluster/ClusterConfig.ts"
+import { Membership } from "../cluster/Membership.ts"
+import { Ownership } from "../cluster/Ownership.ts"
+import { FailedPrecondition } from "../domain/Errors.ts"
+import { limits } from "../domain/Limits.ts"
+import { Metrics } from "../observe/Metrics.ts"
+import { Database } from "../store/Database.ts"
+import { createGrpcServer } from "../wire/grpc/GrpcServer.ts"
+import type { GatewaySettings } from "./GatewaySettings.ts"
+
+/** What the health port says. */
+export class Readiness extends Context.Tag("holdfast/Readiness")<
+  Readiness,
+  { draining: boolean; database: { healthy: boolean; latencyMs: number; error: string } }
+>() {
+  static layer = Layer.sync(Readiness, () => ({
+    draining: false,
+    database: { healthy: false, latencyMs: 0, error: "not probed yet" },
+  }))
+}
+
+const isLoopbackHost = (host: string) => host === "localhost" || host === "::1" || host.startsWith("127.")
+
+const cannotListen = (address: HostPort, what: string, cause: unknown) =>
+  new FailedPrecondition({
+    message: `cannot listen for ${what} on ${address.host}:${address.port}: ${cause instanceof Error ? cause.message : cause}. Free the port or choose another.`,
+  })
+
+/** Public keys of the sandbox tokens, for whoever verifies them elsewhere (wire contract 4.2). */
+const http1 = Effect.map(
+  SandboxTokens,
+  (tokens): RequestListener =>
+    (request, response) => {
+      if (request.method === "GET" && request.url === "/.well-known/jwks.json") {
+        response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(tokens.jwks))
+        return
+      }
+      response.writeHead(404, { "content-type": "text/plain" }).end("not found\n")
+    },
+)
+
+const clientListener = (settings: GatewaySettings, address: HostPort, fallback: RequestListener) =>
+  Effect.gen(function* () {
+    const runtime = yield* Effect.runtime<ApiServices>()
+    const loopback = isLoopbackHost(address.host)
+    const server = createGrpcServer({
+      router: makeRouter(runtime, loopback),
+      fallback,
+      ...(settings.tls === undefined
+        ? {}
+        : { tls: { cert: readFileSync(settings.tls.cert), key: readFileSync(settings.tls.key) } }),
+      onError: (error, context) =>
+        Runtime.runFork(runtime)(
+          Effect.logDebug("Connection error", error instanceof Error ? error.message : String(error)).pipe(
+            Effect.annotateLogs({ ...context }),
+          ),
+        ),
+    })
+    yield* Effect.acquireRelease(
+      Effect.tryPromise({
+        try: () => server.listen(address.port, address.host),
+        catch: (cause) => cannotListen(address, "clients and supervisors", cause),
+      }),
+      () => Effect.promise(() => server.close(limits.drainGraceMs)),
+    )
+    if (loopback)
+      yield* Effect.logWarning(
+        `Whoever reaches ${address.host}:${address.port} is the development user and may do everything: this listener is for one person's machine`,
+      )
+  })
+
+export const clientListeners = (settings: GatewaySettings) =>
+  Layer.scopedDiscard(
+    Effect.gen(function* () {
+      const fallback = yield* http1
+      yield* Effect.forEach(settings.listen, (address) => clientListener(settings, address, fallback), {
+        discard: true,
+      })
+    }),
+  )
+
+/** Probes the database for readiness and for its latency metric. */
+export const probe = Layer.scopedDiscard(
+  Effect.gen(function* () {
+    const readiness = yield* Readiness
+    const database = yield* Database
+    const metrics = yield* Metrics
+    yield* database.ping.pipe(
+      Effect.timeout(limits.databaseProbeTimeoutMs),
+      Effect.exit,
+      Effect.tap((exit) => {
+        if (Exit.isSuccess(exit)) {
+          readiness.database = { healthy: true, latencyMs: exit.value, error: "" }
+          metrics.databaseSeconds.observe(exit.value / 1000)
+        } else readiness.database = { healthy: false, latencyMs: 0, error: "database unavailable" }
+      }),
+      Effect.repeat(Schedule.spaced(limits.databaseProbeMs)),
+      Effect.forkScoped,
+    )
+  }),
+)
+
+export const healthListener = (settings: GatewaySettings) =>
+  Layer.scopedDiscard(
+    Effect.gen(function* () {
+      const address = settings.metricsListen
+      if (address === undefined) return
+      const readiness = yield* Readiness
+      const metrics = yield* Metrics
+      const membership = yield* Membership
+      const ownership = yield* Ownership
+      const runtime = yield* Effect.runtime<never>()
+      const startedAtMs = yield* Clock.currentTimeMillis
+
+      const state = () => {
+        const proven = ownership.proofAgeMs() <= settings.fenceMs
+        const ready = !readiness.draining && readiness.database.healthy && proven
+        return {
+          ready,
+          body: {
+            status: readiness.draining ? "draining" : ready ? "ready" : "not ready",
+            name: settings.name,
+            incarnation: settings.incarnation,
+            startedAtMs,
+            checks: {
+              database: {
+                status: readiness.database.healthy ? "healthy" : "unhealthy",
+                latency_ms: readiness.database.latencyMs,
+                ...(readiness.database.error === "" ? {} : { error: readiness.database.error }),
+              },
+              ownership: { status: proven ? "proven" : "fenced", proof_age_ms: ownership.proofAgeMs() },
+            },
+          },
+        }
+      }
+
+      const server = createServer((request, response) => {
+        const json = (status: number, body: unknown) =>
+          response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body))
+        switch (request.url) {
+          case "/healthz":
+            return json(200, { status: "ok" })
+          case "/readyz":
+          case "/health": {
+            const { ready, body } = state()
+            return json(ready ? 200 : 503, body)
+          }
+          case "/metrics":
+            void Runtime.runPromise(runtime)(Effect.all([membership.members, ownership.held]))
+              .then(([members, held]) => {
+                metrics.members.set(members.filter((member) => member.live).length)
+                metrics.shards.set(held.size)
+                return metrics.registry.metrics()
+              })
+              .then((text) =>
+                response.writeHead(200, { "content-type": metrics.registry.contentType }).end(text),
+              )
+            return undefined
+          default:
+            return json(404, { error: "not found" })
+        }
+      })
+      yield* Effect.acquireRelease(
+        Effect.async<void, FailedPrecondition>((resume) => {
+          server.once("error", (cause) =>
+            resume(Effect.fail(cannotListen(address, "health and metrics", cause))),
+          )
+          server.listen(address.port, address.host, () => resume(Effect.void))
+        }),
+        () =>
+          Effect.async<void>((resume) => {
+            server.close(() => resume(Effect.void))
+            server.closeAllConnections()
+          }),
+      )
+    }),
+  )
