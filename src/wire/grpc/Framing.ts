@@ -8,6 +8,13 @@ import { type GrpcError, grpcError } from "./GrpcError.ts"
 /** Flag byte and length. */
 export const frameHeaderBytes = 5
 
+/** The header of an uncompressed message. */
+export const frameHeader = (messageBytes: number): Buffer => {
+  const header = Buffer.alloc(frameHeaderBytes)
+  header.writeUInt32BE(messageBytes, 1)
+  return header
+}
+
 export const encodeFrame = (message: Uint8Array): Buffer => {
   const frame = Buffer.allocUnsafe(frameHeaderBytes + message.byteLength)
   frame[0] = 0
@@ -73,8 +80,7 @@ export class FrameDecoder {
 
   /** Everything pushed and not consumed, exactly as it came, and an empty decoder after it. */
   leftover(): Buffer {
-    const header = this.#bodyBytes === undefined ? undefined : Buffer.alloc(frameHeaderBytes)
-    header?.writeUInt32BE(this.#bodyBytes ?? 0, 1)
+    const header = this.#bodyBytes === undefined ? undefined : frameHeader(this.#bodyBytes)
     this.#bodyBytes = undefined
     const rest = this.#take(this.#buffered)
     return header === undefined ? rest : Buffer.concat([header, rest])

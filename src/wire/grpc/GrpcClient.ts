@@ -4,9 +4,9 @@ import tls from "node:tls"
 import { limits } from "../../domain/Limits.ts"
 import { Status } from "../../domain/Status.ts"
 import { ClientCall } from "./ClientCall.ts"
-import { encodeFrame } from "./Framing.ts"
 import { GrpcError, grpcError } from "./GrpcError.ts"
 import { type KeepaliveOptions, startKeepalive } from "./Keepalive.ts"
+import { writeFrame } from "./MessageWriter.ts"
 import { formatTimeout } from "./Metadata.ts"
 import { sessionOptions, type WindowOptions } from "./SessionOptions.ts"
 
@@ -70,7 +70,8 @@ export class GrpcConnection {
       }
       let lastError = "the server closed the connection"
       const noteError = (error: Error): void => {
-        lastError = error.message === "" ? error.name : error.message
+        const reason = "reason" in error && typeof error.reason === "string" ? error.reason : error.message
+        lastError = reason === "" ? error.name : reason
       }
       const socket = dial(url, options.tls)
       socket.on("error", (error) => {
@@ -160,7 +161,8 @@ export class GrpcConnection {
   /** One request, one response. Rejects with GrpcError. */
   async unary(path: string, message: Uint8Array, options?: CallOptions): Promise<Buffer> {
     const call = this.open(path, options)
-    call.stream.end(encodeFrame(message))
+    writeFrame(call.stream, message)
+    call.end()
     let response: Buffer | undefined
     try {
       response = await call.reader.read()

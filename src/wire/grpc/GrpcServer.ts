@@ -10,10 +10,10 @@ import net, { type AddressInfo, type Socket } from "node:net"
 import tls from "node:tls"
 import { limits } from "../../domain/Limits.ts"
 import { Status } from "../../domain/Status.ts"
-import { encodeFrame } from "./Framing.ts"
 import { GrpcError, grpcError, toGrpcError } from "./GrpcError.ts"
 import { type KeepaliveOptions, startKeepalive } from "./Keepalive.ts"
 import { MessageReader } from "./MessageReader.ts"
+import { writeFrame } from "./MessageWriter.ts"
 import { isGrpcContentType } from "./Metadata.ts"
 import { type ServerCall, ServerCallState, type ServerConnection } from "./ServerCall.ts"
 import { sessionOptions, type WindowOptions } from "./SessionOptions.ts"
@@ -181,7 +181,7 @@ export const createGrpcServer = (options: GrpcServerOptions): GrpcServer => {
     const response = await handler.handle(call, message)
     if (call.finished) return
     call.sendHeaders()
-    call.stream.write(encodeFrame(response))
+    writeFrame(call.stream, response)
   }
 
   const attach = (socket: Socket): void => {

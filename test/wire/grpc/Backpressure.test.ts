@@ -115,8 +115,10 @@ describe("a reader that stops", () => {
     expect(written).toBeGreaterThan(3 * mebibyte)
     expect(written).toBeLessThan(6 * mebibyte)
     const at = written
-    for (let m = 0; m < 4; m++) await stuck?.incoming.read()
-    await eventually("the sender moves again once the reader reads", () => written > at || at === written)
+    // node:http2 opens the window again when what it had buffered is consumed.
+    const inFlight = written / block.length
+    for (let m = 0; m < inFlight; m++) await stuck?.incoming.read()
+    await eventually("the sender moves again once the reader reads", () => written > at)
     call.cancel()
     expect(await call.status).toMatchObject({ code: Status.CANCELLED })
     await expect(writing).rejects.toMatchObject({ code: Status.CANCELLED })
