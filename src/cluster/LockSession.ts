@@ -68,6 +68,8 @@ export const makeLockSession = (
   options: LockSessionOptions,
 ): Effect.Effect<LockSession, Unavailable, Scope.Scope> =>
   Effect.gen(function* () {
+    // One statement at a time: pg does not queue them, and the order of takes and releases matters.
+    const one = (yield* Effect.makeSemaphore(1)).withPermits(1)
     let current: pg.Client | undefined
     let provenAt = performance.now()
 
@@ -102,7 +104,7 @@ export const makeLockSession = (
             drop(client)
             return unavailable(cause)
           },
-        })
+        }).pipe(one)
 
     const open = Effect.gen(function* () {
       const client = yield* connect(options)

@@ -113,7 +113,7 @@ const make = Effect.gen(function* () {
   )
   const isFenced = () => session.proofAgeMs() > config.fenceMs
 
-  const acquireOnce = (shards: ReadonlyArray<number>) =>
+  const acquireOnce = (shards: ReadonlyArray<number>, nowMs: number) =>
     session.query<{ shard_id: number; epoch: string }>(
       `WITH want AS MATERIALIZED (SELECT unnest($1::int[]) AS shard),
             got AS MATERIALIZED (SELECT shard FROM want WHERE pg_try_advisory_lock($2, shard))
@@ -122,15 +122,16 @@ const make = Effect.gen(function* () {
        ON CONFLICT (shard_id) DO UPDATE
          SET epoch = s.epoch + 1, owner = excluded.owner, acquired_at_ms = excluded.acquired_at_ms
        RETURNING shard_id, epoch`,
-      [shards, locks.shard, config.incarnation, Date.now()],
+      [shards, locks.shard, config.incarnation, nowMs],
     )
 
   const acquire = (wanted: ReadonlyArray<number>) =>
     Effect.gen(function* () {
+      const nowMs = yield* Clock.currentTimeMillis
       const deadline = performance.now() + limits.lockAcquireBudgetMs
       let missing = wanted.filter((shard) => !epochs.has(shard))
       while (missing.length > 0) {
-        for (const row of yield* acquireOnce(missing)) epochs.set(row.shard_id, Number(row.epoch))
+        for (const row of yield* acquireOnce(missing, nowMs)) epochs.set(row.shard_id, Number(row.epoch))
         missing = missing.filter((shard) => !epochs.has(shard))
         if (missing.length === 0 || performance.now() > deadline) break
         yield* Effect.sleep(limits.lockAcquireRetryMs)

@@ -55,7 +55,7 @@ export const layer = (settings: GatewaySettings) => {
       databaseUrl: settings.databaseUrl,
       peerListen: settings.peerListen,
       peerAdvertise: settings.peerAdvertise,
-      url: settings.publicUrl,
+      url: settings.url,
       peerTls: { ca: settings.peerCa, cert: settings.peerCert, key: settings.peerKey },
       leaseMs: settings.leaseMs,
       fenceMs: settings.fenceMs,

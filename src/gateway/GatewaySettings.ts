@@ -7,15 +7,15 @@ import { InvalidArgument } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { levelNames, levelOf } from "../observe/Logs.ts"
 
+const asHostPort = (name: string, text: string): Either.Either<HostPort, ConfigError.ConfigError> => {
+  const address = parseHostPort(text)
+  return address === undefined
+    ? Either.left(configError(name, `'${text}' is not host:port`))
+    : Either.right(address)
+}
+
 const hostPort = (name: string) =>
-  Config.string(name).pipe(
-    Config.mapOrFail((text) => {
-      const address = parseHostPort(text)
-      return address === undefined
-        ? Either.left(configError(name, `'${text}' is not host:port`))
-        : Either.right(address)
-    }),
-  )
+  Config.string(name).pipe(Config.mapOrFail((text) => asHostPort(name, text)))
 
 const configError = (name: string, message: string) => ConfigError.InvalidData([name], message)
 
@@ -31,8 +31,9 @@ const settings = Config.all({
   name: Config.string("NAME").pipe(Config.withDefault(hostname())),
   clusterId: Config.string("CLUSTER_ID").pipe(Config.withDefault("holdfast")),
   databaseUrl: Config.redacted("DATABASE_URL"),
-  listen: Config.array(hostPort("LISTEN"), "LISTEN").pipe(
-    Config.withDefault([{ host: "127.0.0.1", port: 17_670 }]),
+  listen: Config.array(Config.string(), "LISTEN").pipe(
+    Config.withDefault(["127.0.0.1:17670"]),
+    Config.mapOrFail((texts) => Either.all(texts.map((text) => asHostPort("LISTEN", text)))),
   ),
   peerListen: hostPort("PEER_LISTEN").pipe(Config.withDefault({ host: "127.0.0.1", port: 17_680 })),
   peerAdvertise: Config.option(hostPort("PEER_ADVERTISE")),
@@ -71,6 +72,9 @@ export interface GatewaySettings
   readonly incarnation: string
   readonly peerAdvertise: HostPort
   readonly metricsListen: HostPort | undefined
+  /** Where this very replica is reached. */
+  readonly url: string
+  /** Where people reach the cluster. */
   readonly publicUrl: string
   readonly sandboxEndpoint: string
   readonly tls: { readonly cert: string; readonly key: string } | undefined
@@ -100,6 +104,7 @@ const complete = (raw: Raw): Effect.Effect<GatewaySettings, InvalidArgument> =>
     if (!URL.canParse(publicUrl)) return yield* refuse(`HOLDFAST_PUBLIC_URL '${publicUrl}' is not a URL`)
     return {
       ...raw,
+      url: own,
       incarnation: `${raw.name}/${randomBytes(4).toString("hex")}`,
       peerAdvertise: Option.getOrElse(raw.peerAdvertise, () => raw.peerListen),
       metricsListen: Option.getOrUndefined(raw.metricsListen),
