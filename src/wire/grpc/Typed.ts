@@ -12,7 +12,7 @@ import {
 import { Status } from "../../domain/Status.ts"
 import type { ClientCall } from "./ClientCall.ts"
 import type { CallOptions, GrpcConnection } from "./GrpcClient.ts"
-import { type GrpcError, grpcError } from "./GrpcError.ts"
+import { grpcError } from "./GrpcError.ts"
 import type { MethodHandler, ServerCall } from "./GrpcServer.ts"
 import type { MessageReader } from "./MessageReader.ts"
 import { writeMessage } from "./MessageWriter.ts"
@@ -118,5 +118,3 @@ export const streamingHandler = <I extends DescMessage, O extends DescMessage>(
       },
     }),
 })
-
-export type { GrpcError }

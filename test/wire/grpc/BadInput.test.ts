@@ -1,11 +1,12 @@
 import http2 from "node:http2"
+import net from "node:net"
 import { describe, expect, it } from "vitest"
 import { limits } from "../../../src/domain/Limits.ts"
 import { Status } from "../../../src/domain/Status.ts"
 import { encodeFrame } from "../../../src/wire/grpc/Framing.ts"
 import type { MethodHandler } from "../../../src/wire/grpc/GrpcServer.ts"
 import { writeMessage } from "../../../src/wire/grpc/MessageWriter.ts"
-import { connectTo, failureOf, startServer } from "./TestServer.ts"
+import { connectTo, eventually, failureOf, startServer } from "./TestServer.ts"
 
 const length: MethodHandler = {
   kind: "unary",
@@ -76,6 +77,21 @@ describe("bad input", () => {
       code: Status.RESOURCE_EXHAUSTED,
     })
     expect((await connection.unary("/t/Length", Buffer.alloc(3))).toString()).toBe("3")
+  })
+
+  it("that is no HTTP at all ends only its own connection", async () => {
+    const { url, port, server } = await startServer({ "/t/Length": length })
+    const connection = await connectTo(url)
+    const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    for (const garbage of ["\0\0\0\0", "GET\r\n\r\n", `${preface}${"x".repeat(100)}`, "PRI * nonsense"]) {
+      const socket = net.connect({ port, host: "127.0.0.1" })
+      socket.on("error", () => undefined)
+      socket.resume()
+      socket.end(garbage)
+      await new Promise((resolve) => socket.once("close", resolve))
+      expect((await connection.unary("/t/Length", Buffer.alloc(2))).toString()).toBe("2")
+    }
+    await eventually("only the good session is left", () => server.sessions === 1)
   })
 
   it("keeps a caller's printable x-request-id and replaces anything else", async () => {

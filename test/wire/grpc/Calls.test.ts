@@ -248,4 +248,46 @@ describe("the end of a call", () => {
     await eventually("the server's read failed", () => seen.length === 1)
     expect(seen[0]).toMatchObject({ code: Status.UNAVAILABLE })
   })
+
+  it("frees the stream at both ends, whoever ended it and whatever was left unread", async () => {
+    let open = 0
+    const counted = (handler: MethodHandler): MethodHandler => ({
+      kind: "streaming",
+      handle: (call, incoming) => {
+        open++
+        call.stream.once("close", () => open--)
+        if (handler.kind === "streaming") return handler.handle(call, incoming)
+        return Promise.reject(new Error("not a stream"))
+      },
+    })
+    const filler = Buffer.alloc(100_000)
+    const { url } = await startServer({
+      "/t/Refuse": counted({
+        kind: "streaming",
+        handle: () => Promise.reject(grpcError(Status.PERMISSION_DENIED, "no")),
+      }),
+      "/t/Ignore": counted({ kind: "streaming", handle: async (call) => call.sendHeaders() }),
+      "/t/Echo": counted(echo),
+    })
+    const connection = await connectTo(url)
+    const clientStreams: Array<{ readonly closed: boolean }> = []
+    for (let round = 0; round < 50; round++) {
+      const [refused, ignored, cancelled, finished] = ["Refuse", "Ignore", "Echo", "Echo"].map((name) => {
+        const call = connection.open(`/t/${name}`)
+        clientStreams.push(call.stream)
+        call.write(filler).catch(() => undefined)
+        return call
+      })
+      await cancelled?.headers
+      cancelled?.cancel()
+      finished?.end()
+      expect((await finished?.reader.read())?.length).toBe(filler.length)
+      expect(await finished?.reader.read()).toBeUndefined()
+      expect(await finished?.status).toBeUndefined()
+      expect((await refused?.status)?.code).toBe(Status.PERMISSION_DENIED)
+      expect(await ignored?.status).toBeUndefined()
+    }
+    await eventually("every stream is closed at the server", () => open === 0)
+    await eventually("every stream is closed at the client", () => clientStreams.every((s) => s.closed))
+  })
 })
