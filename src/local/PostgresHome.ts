@@ -143,7 +143,11 @@ const binFor = async (packaged: string, account: Account): Promise<string> => {
   await cp(path.dirname(packaged), fresh, { recursive: true, verbatimSymlinks: true })
   await makeReadable(fresh)
   await rm(copy, { recursive: true, force: true })
-  await rename(fresh, copy)
+  await rename(fresh, copy).catch(async (error) => {
+    await rm(fresh, { recursive: true, force: true })
+    // Another start may have made the same copy meanwhile.
+    if ((await runs(path.join(copy, "bin"))) === undefined) throw error
+  })
   return path.join(copy, "bin")
 }
 
