@@ -39,7 +39,7 @@ export interface Invocation {
 
 /** An implementation: an effect that ends with the exit code. */
 export type CommandEffect = Effect<number, unknown, Scope.Scope>
-export type Implementation = (invocation: Invocation) => CommandEffect
+export type Implementation = (invocation: Invocation) => CommandEffect | Promise<CommandEffect>
 
 export const defaultGateway = "http://127.0.0.1:17670"
 
@@ -56,23 +56,23 @@ export const globalsFrom = (
   environment: Environment,
 ): Globals => ({
   gateway:
-    text(options["gateway"]) ??
-    text(environment["HOLDFAST_GATEWAY"]) ??
-    text(environment["OPENSHELL_GATEWAY_ENDPOINT"]) ??
-    text(environment["OPENSHELL_GATEWAY"]) ??
+    text(options.gateway) ??
+    text(environment.HOLDFAST_GATEWAY) ??
+    text(environment.OPENSHELL_GATEWAY_ENDPOINT) ??
+    text(environment.OPENSHELL_GATEWAY) ??
     defaultGateway,
   workspace:
-    text(options["workspace"]) ??
-    text(environment["HOLDFAST_WORKSPACE"]) ??
-    text(environment["OPENSHELL_WORKSPACE"]) ??
+    text(options.workspace) ??
+    text(environment.HOLDFAST_WORKSPACE) ??
+    text(environment.OPENSHELL_WORKSPACE) ??
     "default",
-  timeoutMs: typeof options["timeout"] === "number" ? options["timeout"] : undefined,
-  output: output(options["output"]),
-  color: options["color"] !== false,
-  tokenFile: text(options["tokenFile"]) ?? text(environment["HOLDFAST_TOKEN_FILE"]),
-  caFile: text(options["ca"]) ?? text(environment["HOLDFAST_CLIENT_CA"]),
-  certificateFile: text(options["cert"]) ?? text(environment["HOLDFAST_CLIENT_CERT"]),
-  keyFile: text(options["key"]) ?? text(environment["HOLDFAST_CLIENT_KEY"]),
+  timeoutMs: typeof options.timeout === "number" ? options.timeout : undefined,
+  output: output(options.output),
+  color: options.color !== false,
+  tokenFile: text(options.tokenFile) ?? text(environment.HOLDFAST_TOKEN_FILE),
+  caFile: text(options.ca) ?? text(environment.HOLDFAST_CLIENT_CA),
+  certificateFile: text(options.cert) ?? text(environment.HOLDFAST_CLIENT_CERT),
+  keyFile: text(options.key) ?? text(environment.HOLDFAST_CLIENT_KEY),
 })
 
 const pathOf = (command: Command): string => {

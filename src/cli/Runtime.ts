@@ -10,6 +10,8 @@ const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 export interface ExecuteOptions {
   /** Ending by Ctrl-C or SIGTERM is the normal end of this command: exit code 0. */
   readonly endsBySignal?: boolean
+  /** The effect listens for SIGTERM and SIGINT itself and ends in its own order. */
+  readonly handlesSignals?: boolean
 }
 
 /**
@@ -28,14 +30,15 @@ export const execute = async (
     received = signal
     Effect.runFork(Fiber.interrupt(fiber))
   }
-  for (const signal of signals) process.on(signal, onSignal)
+  const listened = options.handlesSignals === true ? [] : signals
+  for (const signal of listened) process.on(signal, onSignal)
   // `holdfast logs | head`: the reader has all it wants, which is no failure worth words.
   const onBrokenPipe = (error: NodeJS.ErrnoException): void => {
     if (error.code === "EPIPE") process.exit(128 + constants.signals.SIGPIPE)
   }
   process.stdout.on("error", onBrokenPipe)
   const exit = await Effect.runPromise(Fiber.await(fiber))
-  for (const signal of signals) process.off(signal, onSignal)
+  for (const signal of listened) process.off(signal, onSignal)
   process.stdout.off("error", onBrokenPipe)
   if (Exit.isSuccess(exit)) return exit.value
   if (received !== undefined && Cause.isInterrupted(exit.cause)) {
@@ -45,7 +48,7 @@ export const execute = async (
   process.stderr.write(
     renderFailure(failure, {
       color: colorOn(process.stderr, invocation?.globals.color ?? true),
-      debug: process.env["HOLDFAST_DEBUG"] === "1",
+      debug: process.env.HOLDFAST_DEBUG === "1",
     }),
   )
   return failure.exitCode

@@ -2,6 +2,7 @@
 import type { Command } from "commander"
 import type { CliDependencies } from "./Dependencies.ts"
 import { type Implementation, type Invocation, invocationOf } from "./Invocation.ts"
+import type { ExecuteOptions } from "./Runtime.ts"
 
 export interface TreeContext {
   readonly dependencies: CliDependencies
@@ -16,9 +17,7 @@ export interface TreeContext {
 export const usageError = (command: Command, message: string): never =>
   command.error(`error: ${message}`, { exitCode: 2, code: "holdfast.usage" })
 
-export interface Shape {
-  /** Ctrl-C or SIGTERM is its normal end: exit code 0. */
-  readonly endsBySignal?: boolean
+export interface Shape extends ExecuteOptions {
   /** Whether words after `--` belong to the command; refused otherwise. */
   readonly trailing?: boolean
   /** Words that stand for a command even without `--`, after this many operands. */
@@ -48,7 +47,7 @@ export const lazily =
     const command = commandOf(parameters)
     const invocation = shaped(invocationOf(command, context.argv, context.environment), command, shape)
     const [{ execute }, implementation] = await Promise.all([import("./Runtime.ts"), load()])
-    context.finish(await execute(implementation(invocation), invocation, shape))
+    context.finish(await execute(await implementation(invocation), invocation, shape))
   }
 
 /** Commander passes the command itself as the last parameter of every action. */

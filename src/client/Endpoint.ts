@@ -80,9 +80,7 @@ export const isLoopback = (hostname: string): boolean =>
 
 const tokenOf = (settings: EndpointSettings, environment: Environment): string | undefined => {
   const text =
-    settings.tokenFile === undefined
-      ? environment["HOLDFAST_TOKEN"]
-      : readFileSync(settings.tokenFile, "utf8")
+    settings.tokenFile === undefined ? environment.HOLDFAST_TOKEN : readFileSync(settings.tokenFile, "utf8")
   const token = text?.trim() ?? ""
   return token === "" ? undefined : token
 }

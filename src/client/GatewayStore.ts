@@ -42,8 +42,8 @@ export const readStoredGateway = (
 }
 
 const storeFolders = (environment: Environment): ReadonlyArray<string> => [
-  join(environment["XDG_CONFIG_HOME"] || join(environment["HOME"] || homedir(), ".config"), "openshell"),
-  environment["OPENSHELL_SYSTEM_GATEWAY_DIR"] || "/etc/openshell",
+  join(environment.XDG_CONFIG_HOME || join(environment.HOME || homedir(), ".config"), "openshell"),
+  environment.OPENSHELL_SYSTEM_GATEWAY_DIR || "/etc/openshell",
 ]
 
 const textField = (value: unknown, key: string): string | undefined => {

@@ -27,7 +27,7 @@ export interface WatchOptions {
   readonly minLevel?: string
 }
 
-/** Begins with a snapshot; ends when the sandbox is gone. Fails when the connection breaks: see `following`. */
+/** Begins with a snapshot; ends when the sandbox is gone. Fails when the connection breaks: see `Follow.ts`. */
 export const watchSandbox = (
   client: GatewayClientService,
   sandboxId: string,
@@ -75,7 +75,7 @@ const watchEventOf = (message: SandboxStreamEvent): Option.Option<WatchEvent> =>
 }
 
 /** Errors after which the same question may be answered by another replica. */
-const passing = (error: ClientError): boolean =>
+export const passing = (error: ClientError): boolean =>
   error._tag === "Unavailable" || error._tag === "LimitReached" || error._tag === "ConnectFailed"
 
 /** 100 ms doubling to 2 s with jitter, for as long as the caller waits. */

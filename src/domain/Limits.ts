@@ -131,7 +131,11 @@ export const limitsTable = {
   tokenSweepMs: [3_600_000, "ms", "OpenShell 0.0.111 reaps SSH sessions hourly"],
   databaseProbeMs: [5_000, "ms", "OpenShell 0.0.111 readiness probe"],
   databaseProbeTimeoutMs: [2_000, "ms", "OpenShell 0.0.111 readiness probe timeout"],
-  drainGraceMs: [1_000, "ms", "calls under way may finish while a replica stops; streams move with a later release"],
+  drainGraceMs: [
+    1_000,
+    "ms",
+    "calls under way may finish while a replica stops; streams move with a later release",
+  ],
 
   // exec
   execArguments: [1_024, "arguments", "OpenShell 0.0.111"],
@@ -200,6 +204,11 @@ export const limitsTable = {
     "longest pause between attempts to reach the database: full service within 5 s",
   ],
   migrationMs: [60_000, "ms", "waiting for another replica's migration, and each statement of our own"],
+  migrationIdleMs: [
+    5_000,
+    "ms",
+    "a replica that freezes while it migrates holds up the others at most this long",
+  ],
   sqliteBusyMs: [500, "ms", "only another program can hold the file; waiting for it stops the event loop"],
   changedSandboxes: [
     10_000,
@@ -246,6 +255,7 @@ export const limitsTable = {
   lifecycleWaitMs: [300_000, "ms", "OpenShell 0.0.111 CLI waits this long for a phase"],
   revokeTimeoutMs: [2_000, "ms", "leaving does not wait long for a token that expires by itself"],
   tokenMarginMs: [60_000, "ms", "a session token this near its end opens no further connection"],
+  followRetryMs: [60_000, "ms", "a follower gives up when no replica answers this long; two session graces"],
   transferEntries: [1_000_000, "entries", "files, directories and links of one upload or download"],
   transferPreambleBytes: [65_536, "bytes", "what a login profile may print before a transfer begins"],
   transferMessageBytes: [65_536, "bytes", "error text kept of a remote tar"],

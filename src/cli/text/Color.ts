@@ -18,8 +18,8 @@ export const wantsColor = (options: {
   readonly environment: Readonly<Record<string, string | undefined>>
 }): boolean => {
   if (!options.flag) return false
-  if ((options.environment["NO_COLOR"] ?? "") !== "") return false
-  const force = options.environment["FORCE_COLOR"] ?? ""
+  if ((options.environment.NO_COLOR ?? "") !== "") return false
+  const force = options.environment.FORCE_COLOR ?? ""
   if (force !== "") return force !== "0"
-  return options.isTerminal && options.environment["TERM"] !== "dumb"
+  return options.isTerminal && options.environment.TERM !== "dumb"
 }

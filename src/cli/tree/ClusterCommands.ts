@@ -21,7 +21,11 @@ export const addClusterCommands = (program: Command, context: TreeContext): void
     .description("run the agent inside a sandbox; its flags and environment are OpenShell's")
     .argument("[command...]", "the main process")
     .allowUnknownOption()
-    .action(lazily(context, async () => () => context.dependencies.runSupervisor(context.argv.slice(1))))
+    .action(
+      lazily(context, async () => () => context.dependencies.runSupervisor(context.argv.slice(1)), {
+        endsBySignal: true,
+      }),
+    )
   program
     .command("completions")
     .description("print the completion script of a shell")
@@ -72,13 +76,17 @@ const addGatewayRun = (gateway: Command, context: TreeContext): void => {
     flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()),
   )
   run.action(
-    lazily(context, async () => (invocation) => {
-      const given = names.flatMap((name): Array<[string, string]> => {
-        const value = invocation.options[name]
-        return typeof value === "string" ? [[name, value]] : []
-      })
-      return context.dependencies.runGateway(Object.fromEntries(given))
-    }),
+    lazily(
+      context,
+      async () => (invocation) => {
+        const given = names.flatMap((name): Array<[string, string]> => {
+          const value = invocation.options[name]
+          return typeof value === "string" ? [[name, value]] : []
+        })
+        return context.dependencies.runGateway(Object.fromEntries(given))
+      },
+      { handlesSignals: true },
+    ),
   )
 }
 
@@ -103,13 +111,14 @@ const addUp = (program: Command, context: TreeContext): void => {
         async () =>
           ({ options }) =>
             context.dependencies.runUp({
-              replicas: typeof options["replicas"] === "number" ? options["replicas"] : 3,
-              port: typeof options["port"] === "number" ? options["port"] : 17_670,
-              stateDirectory: typeof options["state"] === "string" ? options["state"] : ".holdfast",
-              once: options["once"] === true,
-              sqlite: options["sqlite"] === true,
-              json: options["json"] === true,
+              replicas: typeof options.replicas === "number" ? options.replicas : 3,
+              port: typeof options.port === "number" ? options.port : 17_670,
+              stateDirectory: typeof options.state === "string" ? options.state : ".holdfast",
+              once: options.once === true,
+              sqlite: options.sqlite === true,
+              json: options.json === true,
             }),
+        { endsBySignal: true },
       ),
     )
 }

@@ -16,7 +16,9 @@ export const addSessionCommands = (program: Command, context: TreeContext): void
       forwardSpecs,
     )
     .option("--address <host>", "local address to listen on", "127.0.0.1")
-    .action(lazily(context, async () => (await import("../commands/Forward.ts")).forward))
+    .action(
+      lazily(context, async () => (await import("../commands/Forward.ts")).forward, { endsBySignal: true }),
+    )
   program
     .command("logs")
     .description("show a sandbox's log lines")

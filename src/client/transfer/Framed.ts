@@ -27,12 +27,16 @@ export class FramedOutput extends Transform {
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    if (this.#head === undefined) return done(null, chunk)
+    if (this.#head === undefined) {
+      done(null, chunk)
+      return
+    }
     this.#head = Buffer.concat([this.#head, chunk])
     const rest = this.#parse(this.#head)
     if (rest !== undefined) {
       this.#head = undefined
-      return done(null, rest)
+      done(null, rest)
+      return
     }
     const tooLong = this.#head.length > limits.transferPreambleBytes
     done(tooLong ? cutShort("the sandbox's login profile prints too much") : null)

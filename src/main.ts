@@ -1,0 +1,24 @@
+/** The `holdfast` program: the command line, with the programs that lie above it in the layers. */
+import { enableCompileCache } from "node:module"
+import type { CliDependencies } from "./cli/Cli.ts"
+
+// Type-stripped and compiled modules are kept between runs; a short command spends most of its time on them.
+enableCompileCache()
+
+const { runCli } = await import("./cli/Cli.ts")
+
+const dependencies: CliDependencies = {
+  runGateway: async (options) => (await import("./gateway/Gateway.ts")).runGateway(options),
+  runSupervisor: async (argv) => {
+    const { fromEnvironment, run } = await import("./supervisor/Supervisor.ts")
+    return run(fromEnvironment(process.env, argv))
+  },
+  runUp: async (options) => (await import("./local/Up.ts")).runUp(options),
+}
+
+const exitCode = await runCli(process.argv.slice(2), dependencies)
+// Standard streams may still hold output when they are pipes; the rest of the process has nothing left to do.
+await Promise.all(
+  [process.stdout, process.stderr].map((stream) => new Promise((resolve) => stream.write("", resolve))),
+)
+process.exit(exitCode)
