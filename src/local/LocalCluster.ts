@@ -199,7 +199,7 @@ export const start = (
       const made = ReplicaProcess.make({
         name,
         command: options.gatewayCommand ?? [process.execPath, mainModule, "gateway", "run"],
-        environment: Settings.processEnvironment(stateDir, environment, process.env),
+        environment: Settings.processEnvironment(environment, process.env),
         logFile: Settings.logFileOf(stateDir, name),
         readyUrl: `http://${Ports.host}:${Ports.replicaPorts(port, index).metrics}/readyz`,
         onExit: (exit) => options.onEvent?.({ _tag: "ReplicaExited", exit }),
