@@ -14,8 +14,10 @@ export const peerLeg = (stream: Http2Stream): RelayLeg => ({
   endWrite: () => {
     if (!stream.closed) stream.end()
   },
-  abort: () => {
-    if (!stream.closed) stream.close(constants.NGHTTP2_CANCEL)
+  // destroy, not close: node ends the direction in order before it resets a closed stream, and a cut would pass
+  // for an end.
+  abort: (reason) => {
+    if (!stream.destroyed) stream.destroy(new Error(reason))
   },
   outcome: async () => (stream.rstCode === constants.NGHTTP2_NO_ERROR ? undefined : droppedText),
 })

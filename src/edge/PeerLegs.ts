@@ -73,13 +73,13 @@ const make = Effect.gen(function* () {
         { endStream: false },
       )
       const opened = stream
-      opened.setTimeout(limits.relayClaimTimeoutMs, () => opened.close(constants.NGHTTP2_CANCEL))
+      opened.setTimeout(limits.relayClaimTimeoutMs, () => opened.destroy(new Error(droppedText)))
       opened.on("error", () => reject(new Error(droppedText)))
       opened.once("close", () => reject(new Error(droppedText)))
       opened.once("response", (headers) => {
         opened.setTimeout(0)
         if (headers[":status"] !== 200) {
-          opened.close(constants.NGHTTP2_CANCEL)
+          opened.destroy()
           reject(new Error(droppedText))
           return
         }
@@ -88,7 +88,7 @@ const make = Effect.gen(function* () {
       })
     })
     leg.catch(() => {})
-    return { leg, cancel: () => stream?.close(constants.NGHTTP2_CANCEL) }
+    return { leg, cancel: () => stream?.destroy() }
   }
 
   return { rendezvous, dial } as const

@@ -1,0 +1,110 @@
+import { it } from "@effect/vitest"
+import * as fc from "fast-check"
+import { describe, expect } from "vitest"
+import { limits } from "../../src/domain/Limits.ts"
+import * as Admission from "../../src/sandbox/Admission.ts"
+
+type Event =
+  | { readonly kind: "open"; readonly token: number }
+  | { readonly kind: "opened" | "failed" | "closed"; readonly pick: number }
+
+const event: fc.Arbitrary<Event> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("open" as const), token: fc.nat(9) }) },
+  fc.record({
+    kind: fc.constantFrom("opened" as const, "failed" as const, "closed" as const),
+    pick: fc.nat(),
+  }),
+)
+
+const nth = (keys: ReadonlyArray<string>, pick: number) => keys[pick % Math.max(1, keys.length)]
+
+const slotOf = (channelId: string, token: number): Admission.Slot | undefined =>
+  token === 0 ? undefined : { channelId, tokenHash: `t${token}`, replica: "" }
+
+const step = (state: Admission.Admission, now: Event, index: number): Admission.Admission => {
+  switch (now.kind) {
+    case "open": {
+      const channelId = `c${index}`
+      const slot = slotOf(channelId, now.token)
+      if (Admission.denySlot(state, slot) !== undefined) return state
+      const begun = Admission.begin(state, channelId, slot)
+      return Admission.mayDispatch(begun)
+        ? Admission.dispatch(begun, channelId)
+        : Admission.finish(begun, channelId, undefined)
+    }
+    case "opened":
+    case "failed": {
+      const channelId = nth([...state.pending.keys()], now.pick)
+      return channelId === undefined
+        ? state
+        : Admission.finish(state, channelId, now.kind === "opened" ? "r/1" : undefined)
+    }
+    case "closed": {
+      const channelId = nth([...state.slots.keys()], now.pick)
+      return channelId === undefined ? state : Admission.release(state, channelId)
+    }
+  }
+}
+
+const held = (state: Admission.Admission) => [
+  ...state.slots.values(),
+  ...[...state.pending.values()].flatMap(({ slot }) => (slot === undefined ? [] : [slot])),
+]
+
+describe("admission of relays", () => {
+  it("never exceeds the limits per token, per sandbox and of pending relays", () => {
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 200 }), (events) => {
+        let state = Admission.empty
+        events.forEach((now, index) => {
+          state = step(state, now, index)
+          const slots = held(state)
+          expect(slots.length).toBeLessThanOrEqual(limits.connectionsPerSandbox)
+          const perToken = new Map<string, number>()
+          for (const { tokenHash } of slots) perToken.set(tokenHash, (perToken.get(tokenHash) ?? 0) + 1)
+          for (const count of perToken.values()) expect(count).toBeLessThanOrEqual(limits.connectionsPerToken)
+          const dispatched = [...state.pending.values()].filter((open) => open.dispatched).length
+          expect(dispatched).toBeLessThanOrEqual(limits.relayPendingPerSandbox)
+        })
+      }),
+    )
+  })
+
+  it("gives every slot back: once all is closed, as many open as at first", () => {
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 100 }), (events) => {
+        let state = events.reduce(step, Admission.empty)
+        for (const channelId of state.pending.keys()) state = Admission.finish(state, channelId, "r/1")
+        for (const channelId of state.slots.keys()) state = Admission.release(state, channelId)
+        expect(state).toEqual(Admission.empty)
+      }),
+    )
+  })
+
+  it("takes what the edges report for the truth, but never forgets an open that is under way", () => {
+    const slot = (channelId: string): Admission.Slot => ({ channelId, tokenHash: "t", replica: "r/1" })
+    const opening = Admission.begin(Admission.empty, "new", { ...slot("new"), replica: "" })
+    const reconciled = Admission.reconcile(opening, [slot("old"), slot("new")])
+    expect([...reconciled.slots.keys()]).toEqual(["old"])
+    expect([...reconciled.pending.keys()]).toEqual(["new"])
+  })
+
+  it("refuses the fourth connection of a token and the twenty-first of a sandbox", () => {
+    let state = Admission.empty
+    const open = (channelId: string, tokenHash: string) => {
+      const slot = { channelId, tokenHash, replica: "" }
+      const denial = Admission.denySlot(state, slot)
+      if (denial === undefined)
+        state = Admission.finish(Admission.begin(state, channelId, slot), channelId, "r/1")
+      return denial
+    }
+    expect(["a", "b", "c", "d"].map((channel) => open(channel, "t"))).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      "token",
+    ])
+    for (let n = 3; n < limits.connectionsPerSandbox; n++) expect(open(`x${n}`, `t${n}`)).toBeUndefined()
+    expect(open("last", "another")).toBe("sandbox")
+  })
+})
