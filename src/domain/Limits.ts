@@ -204,6 +204,11 @@ export const limitsTable = {
     "longest pause between attempts to reach the database: full service within 5 s",
   ],
   migrationMs: [60_000, "ms", "waiting for another replica's migration, and each statement of our own"],
+  migrationTotalMs: [
+    600_000,
+    "ms",
+    "all migrations of a large database; then the start fails and is tried again",
+  ],
   migrationIdleMs: [
     5_000,
     "ms",
