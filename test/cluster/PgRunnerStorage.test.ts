@@ -1,0 +1,214 @@
+import { Runner, RunnerAddress, RunnerStorage, ShardId } from "@effect/cluster"
+import { Context, Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { ClusterConfig, type ClusterSettings } from "../../src/cluster/ClusterConfig.ts"
+import { Membership } from "../../src/cluster/Membership.ts"
+import { Ownership } from "../../src/cluster/Ownership.ts"
+import * as PgRunnerStorage from "../../src/cluster/PgRunnerStorage.ts"
+import * as Database from "../../src/store/Database.ts"
+import { migrate } from "../../src/store/Migrations.ts"
+import { freshClusterId, startPostgres, type TestPostgres } from "../kit/Postgres.ts"
+
+let postgres: TestPostgres
+beforeAll(async () => {
+  postgres = await startPostgres()
+}, 60_000)
+afterAll(() => postgres.dispose(), 60_000)
+
+const shards = Array.from({ length: 20 }, (_, index) => ShardId.make("default", index + 1))
+let nextPort = 9_000
+
+type Services = RunnerStorage.RunnerStorage | Ownership | Membership
+
+/** One member of a cluster, as far as its storage goes. */
+class Replica {
+  readonly scope: Scope.CloseableScope
+  readonly context: Context.Context<Services>
+  readonly settings: ClusterSettings
+  constructor(scope: Scope.CloseableScope, context: Context.Context<Services>, settings: ClusterSettings) {
+    this.scope = scope
+    this.context = context
+    this.settings = settings
+  }
+  get storage() {
+    return Context.get(this.context, RunnerStorage.RunnerStorage)
+  }
+  get ownership() {
+    return Context.get(this.context, Ownership)
+  }
+  get address() {
+    return RunnerAddress.make(this.settings.peerAdvertise.host, this.settings.peerAdvertise.port)
+  }
+  readonly acquire = (wanted = shards) => Effect.runPromise(this.storage.acquire(this.address, wanted))
+  /** As if the process died: the session ends, nothing is released in order. */
+  readonly die = () => Effect.runPromise(Scope.close(this.scope, Exit.void))
+  readonly epochOf = (shard: number) =>
+    Effect.runPromise(Effect.map(this.ownership.fence(shard), (fence) => fence.epoch))
+}
+
+const settingsOf = (clusterId: string, name: string, incarnation: string): ClusterSettings => {
+  const address = { host: "127.0.0.1", port: nextPort++ }
+  return {
+    clusterId,
+    name,
+    incarnation: `${name}/${incarnation}`,
+    version: "test",
+    databaseUrl: Redacted.make(postgres.url),
+    peerListen: address,
+    peerAdvertise: address,
+    url: "http://127.0.0.1:1",
+    peerTls: { ca: "", cert: "", key: "" },
+    leaseMs: 3_000,
+    fenceMs: 1_500,
+  }
+}
+
+const join = async (settings: ClusterSettings): Promise<Replica> => {
+  const scope = await Effect.runPromise(Scope.make())
+  const layer = PgRunnerStorage.layer.pipe(
+    Layer.provideMerge(Membership.layer),
+    Layer.provideMerge(ClusterConfig.layer(settings)),
+  )
+  const context = await Effect.runPromise(Layer.buildWithScope(layer, scope))
+  const replica = new Replica(scope, context, settings)
+  await Effect.runPromise(
+    replica.storage.register(Runner.make({ address: replica.address, groups: ["default"], weight: 1 }), true),
+  )
+  return replica
+}
+
+const freshCluster = async (): Promise<string> => {
+  const clusterId = freshClusterId()
+  await Effect.runPromise(
+    migrate.pipe(
+      Effect.provide(
+        Database.layer({ url: Redacted.make(postgres.url), clusterId, applicationName: "test" }),
+      ),
+      Effect.scoped,
+    ),
+  )
+  return clusterId
+}
+
+const until = async (what: string, condition: () => Promise<boolean>, timeoutMs = 10_000) => {
+  const deadline = performance.now() + timeoutMs
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 25))
+  }
+}
+
+const liveNames = async (replica: Replica) =>
+  (await Effect.runPromise(replica.storage.getRunners)).filter(([, healthy]) => healthy).length
+
+describe("runner storage on advisory locks", () => {
+  it("gives a shard to one replica only, and its epoch grows with each new owner", async () => {
+    const clusterId = await freshCluster()
+    const first = await join(settingsOf(clusterId, "a", "1"))
+    const second = await join(settingsOf(clusterId, "b", "1"))
+    expect(await first.acquire()).toHaveLength(20)
+    expect(await second.acquire()).toHaveLength(0)
+    expect(await first.epochOf(1)).toBe(1)
+    await first.die()
+    await until("the survivor has all shards", async () => (await second.acquire()).length === 20)
+    expect(await second.epochOf(1)).toBe(2)
+    await second.die()
+  })
+
+  it("sees a dead replica leave as soon as its session ends", async () => {
+    const clusterId = await freshCluster()
+    const first = await join(settingsOf(clusterId, "a", "1"))
+    const second = await join(settingsOf(clusterId, "b", "1"))
+    await until("both are seen", async () => (await liveNames(first)) === 2)
+    await second.die()
+    await until("one is seen", async () => (await liveNames(first)) === 1, 2_000)
+    await first.die()
+  })
+
+  it("releases a shard so that another takes it at once", async () => {
+    const clusterId = await freshCluster()
+    const first = await join(settingsOf(clusterId, "a", "1"))
+    const second = await join(settingsOf(clusterId, "b", "1"))
+    const [shard] = shards
+    if (shard === undefined) throw new Error("no shard")
+    await first.acquire()
+    await Effect.runPromise(first.storage.release(first.address, shard))
+    expect(await second.acquire([shard])).toHaveLength(1)
+    await expect(first.epochOf(1)).rejects.toThrow()
+    await first.die()
+    await second.die()
+  })
+
+  it("refuses a second live replica of the same name", async () => {
+    const clusterId = await freshCluster()
+    const first = await join(settingsOf(clusterId, "a", "1"))
+    await expect(join(settingsOf(clusterId, "a", "2"))).rejects.toThrow(/another live replica is called 'a'/)
+    await first.die()
+  }, 30_000)
+
+  it("keeps its shards and epochs when its session breaks and comes back before anyone else took them", async () => {
+    const clusterId = await freshCluster()
+    const replica = await join(settingsOf(clusterId, "a", "1"))
+    await replica.acquire()
+    await postgres.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holdfast a locks'",
+    )
+    await until("the session is back", async () => {
+      const rows = await postgres.query(
+        `SELECT count(*)::int AS n FROM pg_locks l JOIN pg_stat_activity s ON s.pid = l.pid
+         WHERE l.locktype = 'advisory' AND s.application_name = 'holdfast a locks'`,
+      )
+      return rows[0]?..n === 21
+    })
+    expect(await replica.epochOf(1)).toBe(1)
+    await replica.die()
+  })
+
+  it("stops acting within the fence while the database does not answer, and the shards stay untaken", async () => {
+    const clusterId = await freshCluster()
+    const replica = await join(settingsOf(clusterId, "a", "1"))
+    await replica.acquire()
+    postgres.freeze()
+    try {
+      expect(await replica.epochOf(1)).toBe(1)
+      await until("the fence closes", async () => {
+        try {
+          await replica.epochOf(1)
+          return false
+        } catch {
+          return true
+        }
+      })
+      expect(replica.ownership.proofAgeMs()).toBeGreaterThan(1_500)
+    } finally {
+      postgres.thaw()
+    }
+    await until("it may act again", async () => {
+      try {
+        await replica.acquire()
+        await replica.epochOf(1)
+        return true
+      } catch {
+        return false
+      }
+    })
+    await replica.die()
+  }, 30_000)
+
+  it("lets five replicas join at the same moment, each with a number of its own", async () => {
+    const clusterId = await freshCluster()
+    const replicas = await Promise.all(
+      ["a", "b", "c", "d", "e"].map((name) => join(settingsOf(clusterId, name, "1"))),
+    )
+    const rows = await postgres.query(
+      `SELECT count(DISTINCT machine_id)::int AS n FROM "holdfast_${clusterId.replaceAll("-", "_")}".cluster_runners`,
+    )
+    expect(rows[0]?..n).toBe(5)
+    await Promise.all(replicas.map((replica) => replica.acquire()))
+    const held = await Promise.all(replicas.map((replica) => Effect.runPromise(replica.ownership.held)))
+    const all = held.flatMap((map) => [...map.keys()])
+    expect(all).toHaveLength(20)
+    expect(new Set(all).size).toBe(20)
+    await Promise.all(replicas.map((replica) => replica.die()))
+  })
+})
