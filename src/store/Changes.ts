@@ -8,7 +8,7 @@ import { limits } from "../domain/Limits.ts"
 import { Payload } from "./Announce.ts"
 import { type Change, ChangeBus, type Subscription } from "./ChangeBus.ts"
 import { Database } from "./Database.ts"
-import { connectionConfig } from "./Postgres.ts"
+import { connectionConfig, hangUp } from "./Postgres.ts"
 import { schemaName } from "./SchemaName.ts"
 import { outageReason } from "./SqlErrors.ts"
 
@@ -52,13 +52,8 @@ const listen = (
     Effect.gen(function* () {
       const ended = yield* Deferred.make<never, string>()
       const client = yield* Effect.acquireRelease(
-        Effect.sync(() => new pg.Client(settings)),
-        (open) =>
-          Effect.sync(() => {
-            open.end().catch(() => {})
-            // A server that is gone never answers the goodbye.
-            open.connection.stream.destroy()
-          }),
+        Effect.sync(() => new pg.Client({ ...settings, query_timeout: limits.databaseCallMs })),
+        (open) => Effect.sync(() => hangUp(open)),
       )
       client.on("error", (error) => Deferred.unsafeDone(ended, Effect.fail(reasonOf(error))))
       client.on("end", () => Deferred.unsafeDone(ended, Effect.fail("connection closed")))

@@ -4,9 +4,10 @@
  */
 import { SqlClient } from "@effect/sql"
 import type { SqlError } from "@effect/sql/SqlError"
-import { Effect, Schema } from "effect"
+import { Array as Arr, Effect, Schema } from "effect"
 import type { ParseError } from "effect/ParseResult"
 import type { Unavailable } from "../domain/Errors.ts"
+import { limits } from "../domain/Limits.ts"
 import { makeAnnounce } from "./Announce.ts"
 import { Database } from "./Database.ts"
 import { guard, isMissingParent } from "./SqlErrors.ts"
@@ -44,7 +45,7 @@ export const makeHistory = (options: HistoryOptions) =>
       Effect.gen(function* () {
         // The select, not a constant row: nothing is kept for a sandbox that is gone.
         const [head] = yield* sql`INSERT INTO ${heads} (sandbox_id, last_seq)
-          SELECT id, ${sql.literal(String(entries.length))} FROM sandboxes WHERE id = ${sandboxId}
+          SELECT id, ${entries.length} FROM sandboxes WHERE id = ${sandboxId}
           ON CONFLICT (sandbox_id) DO UPDATE SET last_seq = ${heads}.last_seq + excluded.last_seq
           RETURNING last_seq`.pipe(Effect.flatMap(Schema.decodeUnknown(Head)))
         if (head === undefined) return
@@ -75,7 +76,11 @@ export const makeHistory = (options: HistoryOptions) =>
         sandboxId: string,
         entries: ReadonlyArray<Record<string, unknown>>,
       ): Effect.Effect<void, Unavailable> =>
-        entries.length === 0 ? Effect.void : append(sandboxId, entries).pipe(guard(`${options.kind} append`)),
+        Effect.forEach(
+          Arr.chunksOf(entries, limits.logLinesPerBatch),
+          (batch) => append(sandboxId, batch).pipe(guard(`${options.kind} append`)),
+          { discard: true },
+        ),
       removeForSandbox: (sandboxId: string): Effect.Effect<void, Unavailable> =>
         sql`DELETE FROM ${heads} WHERE sandbox_id = ${sandboxId}`.pipe(
           Effect.asVoid,

@@ -7,7 +7,8 @@ import { SqlClient } from "@effect/sql"
 import type { SqlError } from "@effect/sql/SqlError"
 import { Clock, type Context, Effect, Schema } from "effect"
 import type { ParseError } from "effect/ParseResult"
-import { Internal, type Unavailable } from "../domain/Errors.ts"
+import { Internal, Unavailable } from "../domain/Errors.ts"
+import { limits } from "../domain/Limits.ts"
 import { Database } from "./Database.ts"
 import * as Postgres from "./Postgres.ts"
 import { migrationLock, schemaName } from "./SchemaName.ts"
@@ -97,4 +98,13 @@ export const migrate: Effect.Effect<void, Unavailable | Internal, SqlClient.SqlC
     yield* database.dialect === "postgres"
       ? onPostgres(database)
       : sql.withTransaction(bringUpToDate(sql, database.clusterId))
-  }).pipe(guardLong("migrate"))
+  }).pipe(
+    guardLong("migrate"),
+    // The server times its statements, but a server that is gone times nothing.
+    Effect.disconnect,
+    Effect.timeoutFail({
+      duration: limits.migrationTotalMs,
+      onTimeout: () =>
+        new Unavailable({ message: "database unavailable: the migration did not end in time" }),
+    }),
+  )

@@ -62,11 +62,20 @@ const destroy = (client: pg.PoolClient): void => {
     client.connection.stream.destroy(new Error("database connection was silent"))
 }
 
-/** Destroys a connection that is in use and from which nothing came for `databaseSilenceMs`, or up to twice that. */
+interface Watch {
+  readonly timer: NodeJS.Timeout
+  readonly bytesAtStart: number | undefined
+}
+
+/**
+ * Destroys a connection that is in use and from which nothing came for `databaseSilenceMs`, or up to twice that,
+ * and one that is given back before anything came: a statement that was given up is still unanswered on it.
+ */
 const watchSilence = (pool: pg.Pool): void => {
-  const timers = new WeakMap<pg.PoolClient, NodeJS.Timeout>()
+  const watches = new WeakMap<pg.PoolClient, Watch>()
   pool.on("acquire", (client) => {
-    let seen = bytesRead(client)
+    const bytesAtStart = bytesRead(client)
+    let seen = bytesAtStart
     const timer = setInterval(() => {
       const before = seen
       seen = bytesRead(client)
@@ -75,11 +84,14 @@ const watchSilence = (pool: pg.Pool): void => {
       setImmediate(() => setImmediate(() => bytesRead(client) === before && destroy(client)))
     }, limits.databaseSilenceMs)
     timer.unref()
-    timers.set(client, timer)
+    watches.set(client, { timer, bytesAtStart })
   })
-  const forget = (client: pg.PoolClient) => clearInterval(timers.get(client))
-  pool.on("release", (_, client) => forget(client))
-  pool.on("remove", forget)
+  pool.on("release", (_, client) => {
+    const watch = watches.get(client)
+    clearInterval(watch?.timer)
+    if (bytesRead(client) === watch?.bytesAtStart) destroy(client)
+  })
+  pool.on("remove", (client) => clearInterval(watches.get(client)?.timer))
 }
 
 const acquirePool = (settings: pg.PoolConfig, watched: boolean): Effect.Effect<pg.Pool, never, Scope.Scope> =>
@@ -120,7 +132,7 @@ export const longSession = (config: PostgresConfig): Effect.Effect<SqlClient, Sq
   clientOf(
     {
       ...connectionConfig(config, limits.migrationMs),
-      idle_in_transaction_session_timeout: limits.migrationMs,
+      idle_in_transaction_session_timeout: limits.migrationIdleMs,
       max: 1,
     },
     false,
@@ -131,10 +143,16 @@ interface Probe {
   readonly standby: boolean
 }
 
+/** Ends a connection without waiting for a server that may be gone. */
+export const hangUp = (client: pg.Client): void => {
+  client.end().catch(() => {})
+  client.connection.stream.destroy()
+}
+
 const probe = (settings: pg.ClientConfig): Effect.Effect<Probe, string> =>
   Effect.tryPromise({
     try: async () => {
-      const client = new pg.Client(settings)
+      const client = new pg.Client({ ...settings, query_timeout: limits.databaseCallMs })
       client.on("error", () => {})
       try {
         await client.connect()
@@ -143,7 +161,7 @@ const probe = (settings: pg.ClientConfig): Effect.Effect<Probe, string> =>
         )
         return rows[0] ?? { version: 0, standby: false }
       } finally {
-        client.end().catch(() => {})
+        hangUp(client)
       }
     },
     catch: (error) => outageReason(error) ?? (error instanceof Error ? error.message : String(error)),
