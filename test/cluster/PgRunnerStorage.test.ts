@@ -158,7 +158,7 @@ describe("runner storage on advisory locks", () => {
         `SELECT count(*)::int AS n FROM pg_locks l JOIN pg_stat_activity s ON s.pid = l.pid
          WHERE l.locktype = 'advisory' AND s.application_name = 'holdfast a locks'`,
       )
-      return rows[0]?..n === 21
+      return rows[0]?.n === 21
     })
     expect(await replica.epochOf(1)).toBe(1)
     await replica.die()
@@ -203,7 +203,7 @@ describe("runner storage on advisory locks", () => {
     const rows = await postgres.query(
       `SELECT count(DISTINCT machine_id)::int AS n FROM "holdfast_${clusterId.replaceAll("-", "_")}".cluster_runners`,
     )
-    expect(rows[0]?..n).toBe(5)
+    expect(rows[0]?.n).toBe(5)
     await Promise.all(replicas.map((replica) => replica.acquire()))
     const held = await Promise.all(replicas.map((replica) => Effect.runPromise(replica.ownership.held)))
     const all = held.flatMap((map) => [...map.keys()])
