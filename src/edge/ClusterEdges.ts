@@ -35,7 +35,8 @@ export const serverLayer = RpcServer.layer(EdgeRpcs, {
   concurrency: "unbounded",
 }).pipe(
   Layer.provide(handlers),
-  Layer.provide(RpcServer.layerProtocolSocketServer),
+  // fresh: layers are built once per reference, and the cluster's protocol has another socket server.
+  Layer.provide(Layer.fresh(RpcServer.layerProtocolSocketServer)),
   Layer.provide(
     Layer.effect(
       SocketServer.SocketServer,

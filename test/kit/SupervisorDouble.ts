@@ -1,0 +1,113 @@
+/**
+ * A supervisor that behaves as OpenShell 0.0.111 does on the wire and knows no extension: one connection per
+ * session, relays on that same connection, the target dialled before the result is sent.
+ */
+import { randomUUID } from "node:crypto"
+import { connect, type Socket } from "node:net"
+import { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
+import { encodeMessage, methodPath, openTyped, type TypedCall } from "../../src/wire/grpc/Typed.ts"
+import { OpenShell, RelayFrameSchema, type RelayOpen } from "../../src/wire/OpenShell.ts"
+import { joinSocket } from "../../src/wire/RelayBridge.ts"
+import { clientLeg } from "../../src/wire/RelayLeg.ts"
+
+export interface DoubleOptions {
+  readonly url: string
+  readonly sandboxId: string
+  readonly token: string
+  readonly instanceId?: string
+  /** Where an `ssh` target leads; refused without one. */
+  readonly sshPort?: number
+  /** Decides what becomes of a relay before it is dialled: `ignore` never answers. */
+  readonly onRelayOpen?: (open: RelayOpen) => "dial" | "ignore" | { readonly refuse: string }
+}
+
+type SessionCall = TypedCall<
+  typeof OpenShell.method.connectSupervisor.input,
+  typeof OpenShell.method.connectSupervisor.output
+>
+
+export class SupervisorDouble {
+  readonly instanceId: string
+  readonly options: DoubleOptions
+  connection: GrpcConnection | undefined
+  session: SessionCall | undefined
+  sessionId = ""
+  opens: Array<RelayOpen> = []
+  /** Settles when the session's stream ends, with the reason if it failed. */
+  ended: Promise<Error | undefined> = Promise.resolve(undefined)
+
+  constructor(options: DoubleOptions) {
+    this.options = options
+    this.instanceId = options.instanceId ?? randomUUID()
+  }
+
+  /** Opens the session; resolves with the session id once it is accepted, rejects when it is not. */
+  async attach(url = this.options.url): Promise<string> {
+    const connection = await GrpcConnection.connect({
+      url,
+      headers: () => ({ authorization: `Bearer ${this.options.token}` }),
+    })
+    const session = openTyped(connection, OpenShell.method.connectSupervisor)
+    await session.send({
+      payload: { case: "hello", value: { sandboxId: this.options.sandboxId, instanceId: this.instanceId } },
+    })
+    const first = await session.receive()
+    if (first?.payload.case === "sessionRejected") throw new Error(`rejected: ${first.payload.value.reason}`)
+    if (first?.payload.case !== "sessionAccepted") throw new Error(`unexpected reply: ${first?.payload.case}`)
+    this.connection = connection
+    this.session = session
+    this.sessionId = first.payload.value.sessionId
+    this.ended = this.#follow(connection, session).then(
+      () => undefined,
+      (error: Error) => error,
+    )
+    return this.sessionId
+  }
+
+  /** Vanishes as a killed process does. */
+  vanish(): void {
+    this.connection?.destroy()
+  }
+
+  async #follow(connection: GrpcConnection, session: SessionCall): Promise<void> {
+    while (true) {
+      const message = await session.receive()
+      if (message === undefined) return
+      if (message.payload.case === "relayOpen") void this.#relay(connection, session, message.payload.value)
+    }
+  }
+
+  async #relay(connection: GrpcConnection, session: SessionCall, open: RelayOpen): Promise<void> {
+    this.opens.push(open)
+    const result = (success: boolean, error = "") =>
+      session.send({
+        payload: { case: "relayOpenResult", value: { channelId: open.channelId, success, error } },
+      })
+    const decision = this.options.onRelayOpen?.(open) ?? "dial"
+    if (decision === "ignore") return
+    if (decision !== "dial") return result(false, decision.refuse)
+    try {
+      const socket = await dial(open, this.options.sshPort)
+      await result(true)
+      await carry(connection, open.channelId, socket)
+    } catch (error) {
+      await result(false, error instanceof Error ? error.message : String(error)).catch(() => {})
+    }
+  }
+}
+
+const dial = (open: RelayOpen, sshPort: number | undefined): Promise<Socket> =>
+  new Promise((resolve, reject) => {
+    const target = open.target.case === "tcp" ? open.target.value : { host: "127.0.0.1", port: sshPort ?? 0 }
+    const socket = connect({ host: target.host, port: target.port, allowHalfOpen: true, noDelay: true })
+    socket.once("connect", () => resolve(socket))
+    socket.once("error", reject)
+  })
+
+/** The relay's stream on the session's connection, joined with the target. */
+export const carry = async (connection: GrpcConnection, channelId: string, socket: Socket): Promise<void> => {
+  const call = connection.open(methodPath(OpenShell.method.relayStream))
+  await call.write(encodeMessage(RelayFrameSchema, { payload: { case: "init", value: { channelId } } }))
+  await call.headers
+  await joinSocket(clientLeg(call), socket).closed
+}
