@@ -32,6 +32,7 @@ export class Launcher {
   readonly #sandboxVariables: Variables
   readonly #running = new Set<RunningChild>()
   #providerVariables: Variables = {}
+  #ending = false
 
   private constructor(pool: PipePool, options: LauncherOptions) {
     this.#pool = pool
@@ -52,7 +53,7 @@ export class Launcher {
     this.#providerVariables = variables
   }
 
-  launch(request: LaunchRequest): RunningChild {
+  async launch(request: LaunchRequest): Promise<RunningChild> {
     const [file, ...args] = request.argv
     const env = childEnvironment(
       this.#base,
@@ -63,8 +64,9 @@ export class Launcher {
     const spec: CommandSpec = { file, args, env, cwd: this.workdir }
     const child =
       request.terminal === undefined
-        ? spawnPiped(this.#pool, spec)
+        ? await spawnPiped(this.#pool, spec)
         : spawnPty({ ...spec, terminal: request.terminal })
+    if (this.#ending) void terminate(child, 0)
     this.#running.add(child)
     void child.exited.then(() => this.#running.delete(child))
     return child
@@ -78,6 +80,7 @@ export class Launcher {
   }
 
   async #endAll(): Promise<void> {
+    this.#ending = true
     await Promise.all([...this.#running].map((child) => terminate(child)))
   }
 }

@@ -79,12 +79,17 @@ export class MainProcess {
   #stall: NodeJS.Timeout | undefined
   #exiting = false
 
-  constructor(launcher: Launcher, spec: MainProcessSpec) {
-    this.tty = spec.tty
-    this.child = launcher.launch({
+  static async start(launcher: Launcher, spec: MainProcessSpec): Promise<MainProcess> {
+    const child = await launcher.launch({
       argv: spec.command,
       ...(spec.tty ? { terminal: { ...defaultSize, term: "xterm-256color" } } : {}),
     })
+    return new MainProcess(child, spec.tty)
+  }
+
+  private constructor(child: RunningChild, tty: boolean) {
+    this.tty = tty
+    this.child = child
     const { stdout, stderr } = this.child
     const sources = stderr === undefined ? [stdout] : [stdout, stderr]
     let open = sources.length

@@ -12,8 +12,8 @@ interface Streams {
   readonly take: (child: ChildProcess) => readonly [Writable, Readable, Readable] | undefined
 }
 
-const pipeStreams = (pool: PipePool): Streams | undefined => {
-  const pipes = pool.take(3)
+const pipeStreams = async (pool: PipePool): Promise<Streams | undefined> => {
+  const pipes = await pool.take(3)
   const [input, output, errors] = pipes ?? []
   if (input === undefined || output === undefined || errors === undefined) return undefined
   return {
@@ -51,8 +51,8 @@ const failedChild = (spec: CommandSpec, exited: Promise<Exit>): RunningChild => 
 })
 
 /** Starts a command without a terminal: three separate streams. */
-export const spawnPiped = (pool: PipePool, spec: CommandSpec): RunningChild => {
-  const streams = pipeStreams(pool) ?? socketStreams
+export const spawnPiped = async (pool: PipePool, spec: CommandSpec): Promise<RunningChild> => {
+  const streams = (await pipeStreams(pool)) ?? socketStreams
   const child = spawn(spec.file, spec.args, {
     cwd: spec.cwd,
     env: spec.env,

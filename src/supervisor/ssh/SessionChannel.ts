@@ -56,15 +56,19 @@ export const serveSession = (session: Session, dependencies: SessionDependencies
     accept?.()
   })
 
-  const start = (accept: AcceptConnection<ServerChannel>, argv: readonly [string, ...string[]]): void => {
+  const start = async (
+    accept: AcceptConnection<ServerChannel>,
+    argv: readonly [string, ...string[]],
+  ): Promise<void> => {
     const channel = accept()
     channel.once("close", () => ended.resolve())
-    const child = launcher.launch({ argv, variables, ...(terminal === undefined ? {} : { terminal }) })
+    const child = await launcher.launch({ argv, variables, ...(terminal === undefined ? {} : { terminal }) })
     running = child
-    void serveChild(channel, child, gone)
+    if (terminal !== undefined) child.resize(terminal)
+    await serveChild(channel, child, gone)
   }
-  session.on("exec", (accept, _reject, { command }) => start(accept, [launcher.shell, "-lc", command]))
-  session.on("shell", (accept) => start(accept, [launcher.shell, "-l"]))
+  session.on("exec", (accept, _reject, { command }) => void start(accept, [launcher.shell, "-lc", command]))
+  session.on("shell", (accept) => void start(accept, [launcher.shell, "-l"]))
   session.on("subsystem", (accept, reject, { name }) => {
     const main = dependencies.main()
     if (name === "sftp") {
