@@ -71,6 +71,7 @@ export const layer = (settings: GatewaySettings) => {
       stateDir: settings.stateDir,
       endpoint: settings.sandboxEndpoint,
       logLevel: settings.logLevel,
+      ...(settings.supervisorCommand.length === 0 ? {} : { command: settings.supervisorCommand }),
     }),
     Metrics.layer,
     Readiness.layer,

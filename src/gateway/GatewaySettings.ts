@@ -48,6 +48,7 @@ const settings = Config.all({
   sandboxEndpoint: Config.option(Config.string("SANDBOX_ENDPOINT")),
   stateDir: Config.string("STATE_DIR").pipe(Config.withDefault(".holdfast")),
   driver: Config.literal("process")("DRIVER").pipe(Config.withDefault("process" as const)),
+  supervisorCommand: Config.array(Config.string(), "SUPERVISOR_COMMAND").pipe(Config.withDefault([])),
   logLevel: Config.string("LOG_LEVEL").pipe(
     Config.withDefault("info"),
     Config.validate({

@@ -1,0 +1,80 @@
+/** `ForwardTcp` for tests: a Duplex of the payload. */
+import { type AddressInfo, createServer, type Server } from "node:net"
+import type { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
+import { callUnary, encodeMessage, methodPath } from "../../src/wire/grpc/Typed.ts"
+import { OpenShell, TcpForwardFrameSchema } from "../../src/wire/OpenShell.ts"
+import { RelayDuplex } from "../../src/wire/RelayDuplex.ts"
+import { clientLeg } from "../../src/wire/RelayLeg.ts"
+
+export const sshToken = async (connection: GrpcConnection, sandboxId: string): Promise<string> =>
+  (await callUnary(connection, OpenShell.method.createSshSession, { sandboxId })).token
+
+export interface ForwardTarget {
+  readonly sandboxId: string
+  readonly token: string
+  readonly port: number
+  readonly host?: string
+}
+
+/** Opens a forward; rejects with the GrpcError that refused it. */
+export const openForward = async (
+  connection: GrpcConnection,
+  target: ForwardTarget,
+): Promise<RelayDuplex> => {
+  const call = connection.open(methodPath(OpenShell.method.forwardTcp))
+  await call.write(
+    encodeMessage(TcpForwardFrameSchema, {
+      payload: {
+        case: "init",
+        value: {
+          sandboxId: target.sandboxId,
+          target: { case: "tcp", value: { host: target.host ?? "127.0.0.1", port: target.port } },
+          authorizationToken: target.token,
+        },
+      },
+    }),
+  )
+  await call.headers
+  const refusal = call.stream.destroyed ? await call.status : undefined
+  if (refusal !== undefined) throw refusal
+  return new RelayDuplex(clientLeg(call))
+}
+
+/** Sends `payload` and reads as much back. */
+export const echo = (stream: RelayDuplex, payload: Buffer): Promise<Buffer> =>
+  new Promise((resolve, reject) => {
+    const chunks: Array<Buffer> = []
+    let size = 0
+    const onData = (chunk: Buffer) => {
+      chunks.push(chunk)
+      size += chunk.length
+      if (size < payload.length) return
+      stream.off("data", onData)
+      resolve(Buffer.concat(chunks))
+    }
+    stream.on("data", onData)
+    stream.once("error", reject)
+    stream.once("close", () => reject(new Error("closed before the echo was complete")))
+    stream.write(payload)
+  })
+
+export interface EchoServer {
+  readonly port: number
+  readonly connections: () => number
+  readonly close: () => void
+}
+
+export const echoServer = async (): Promise<EchoServer> => {
+  let open = 0
+  const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    open += 1
+    socket.on("error", () => {})
+    socket.once("close", () => {
+      open -= 1
+    })
+    socket.pipe(socket)
+  })
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const { port } = server.address() as AddressInfo
+  return { port, connections: () => open, close: () => server.close() }
+}
