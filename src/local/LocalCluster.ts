@@ -9,6 +9,8 @@
 import { mkdirSync, realpathSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { Data, Effect, type Scope } from "effect"
+import { ensureJwtKeys } from "../auth/JwtKeys.ts"
+import { ensureReplica } from "../auth/PeerCertificates.ts"
 import { limits } from "../domain/Limits.ts"
 import { Driver } from "../driver/Driver.ts"
 import * as Proc from "../driver/Proc.ts"
@@ -17,7 +19,6 @@ import * as ClusterState from "./ClusterState.ts"
 import * as EmbeddedPostgres from "./EmbeddedPostgres.ts"
 import * as FrontDoor from "./FrontDoor.ts"
 import { joinedReplicas } from "./JoinedReplicas.ts"
-import * as Pki from "./Pki.ts"
 import * as Ports from "./Ports.ts"
 import * as ReplicaProcess from "./ReplicaProcess.ts"
 import * as Settings from "./ReplicaSettings.ts"
@@ -145,7 +146,7 @@ export const start = (
     yield* Ports.checkFree(Ports.portsOf(port, count))
     const frontDoorUrl = `http://${Ports.host}:${port}`
     const { url: databaseUrl, postgres } = yield* database(options, stateDir, Ports.postgresPort(port))
-    yield* Pki.ensureJwtKeys(Settings.jwtDirectory(stateDir))
+    yield* ensureJwtKeys(Settings.jwtDirectory(stateDir))
     yield* stopSandboxesAtEnd(stateDir, frontDoorUrl)
 
     const processes: Array<ReplicaProcess.ReplicaProcess> = []
@@ -174,7 +175,7 @@ export const start = (
     const settingsOf = (index: number) =>
       Effect.gen(function* () {
         const name = `replica-${index + 1}`
-        const peerFiles = yield* Pki.ensureReplica({
+        const peerFiles = yield* ensureReplica({
           directory: Settings.pkiDirectory(stateDir),
           clusterId,
           name,

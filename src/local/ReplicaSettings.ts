@@ -1,7 +1,7 @@
 /** The settings of a replica of a local cluster, as the environment of `holdfast gateway run`. */
 import { mkdir, writeFile } from "node:fs/promises"
 import path from "node:path"
-import type { PeerFiles } from "./Pki.ts"
+import type { PeerFiles } from "../auth/PeerCertificates.ts"
 import { host, type ReplicaPorts } from "./Ports.ts"
 
 export interface ReplicaSettings {

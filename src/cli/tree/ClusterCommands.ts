@@ -2,6 +2,7 @@
 import type { Command } from "commander"
 import { oneOf, wholeNumber } from "../Arguments.ts"
 import { lazily, type TreeContext } from "../Tree.ts"
+import { addKeyCommands } from "./KeyCommands.ts"
 
 export const addClusterCommands = (program: Command, context: TreeContext): void => {
   const gateway = program.command("gateway").description("look at the gateway cluster, or run a replica")
@@ -15,6 +16,7 @@ export const addClusterCommands = (program: Command, context: TreeContext): void
     .option("--no-headers", "without the heading line")
     .action(lazily(context, async () => (await import("../commands/GatewayMembers.ts")).gatewayMembers))
   addGatewayRun(gateway, context)
+  addKeyCommands(gateway, context)
   addUp(program, context)
   program
     .command("supervisor")

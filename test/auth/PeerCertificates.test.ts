@@ -1,15 +1,15 @@
 import { X509Certificate } from "node:crypto"
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises"
+import { existsSync } from "node:fs"
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import tls from "node:tls"
 import { afterEach, beforeEach, describe, expect, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
-import { SandboxTokens, layer as tokens } from "../../src/auth/SandboxTokens.ts"
-import * as Pki from "../../src/local/Pki.ts"
-import { listenAnywhere } from "./Ports.ts"
+import { Effect, Either } from "effect"
+import { ensureReplica, issueReplica, type PeerFiles } from "../../src/auth/PeerCertificates.ts"
+import { listenAnywhere } from "../local/Ports.ts"
 
-describe("Pki", () => {
+describe("PeerCertificates", () => {
   let directory = ""
   beforeEach(async () => {
     directory = await mkdtemp(path.join(tmpdir(), "holdfast-pki-"))
@@ -17,8 +17,8 @@ describe("Pki", () => {
   afterEach(() => rm(directory, { recursive: true, force: true }))
 
   const replica = (name: string, clusterId = "holdfast", below = "pki") =>
-    Effect.runPromise(Pki.ensureReplica({ directory: path.join(directory, below), clusterId, name }))
-  const credentials = async (files: Pki.PeerFiles) => ({
+    Effect.runPromise(ensureReplica({ directory: path.join(directory, below), clusterId, name }))
+  const credentials = async (files: PeerFiles) => ({
     ca: await readFile(files.ca),
     cert: await readFile(files.cert),
     key: await readFile(files.key),
@@ -27,8 +27,8 @@ describe("Pki", () => {
 
   /** What the server saw of the client's certificate, or undefined when it refused. */
   const handshake = async (
-    server: Pki.PeerFiles,
-    client: Pki.PeerFiles,
+    server: PeerFiles,
+    client: PeerFiles,
     ca = client,
   ): Promise<string | undefined> => {
     const listener = tls.createServer({
@@ -109,19 +109,26 @@ describe("Pki", () => {
     expect(await handshake(files, files)).toContain("replica-1")
   })
 
-  it("makes the keys with which the gateway signs sandbox tokens, once", async () => {
-    const keys = path.join(directory, "jwt")
-    const { kid } = await Effect.runPromise(Pki.ensureJwtKeys(keys))
-    expect(kid).toMatch(/^[0-9a-f]{32}$/)
-    expect(await Effect.runPromise(Pki.ensureJwtKeys(keys))).toEqual({ kid })
-    expect((await stat(path.join(keys, "signing.pem"))).mode & 0o777).toBe(0o600)
-    const sandboxId = await Effect.runPromise(
-      Effect.gen(function* () {
-        const service = yield* SandboxTokens
-        const { token } = yield* service.mint("3f6d1a3e-8c1e-4d52-9c57-52f7d6a2b0aa")
-        return yield* service.verify(Redacted.value(token))
-      }).pipe(Effect.provide(tokens({ directory: keys, gatewayId: "openshell", ttlMs: 0 }))),
+  it("issues the certificate of a replica elsewhere than the authority lies, as a pod does", async () => {
+    const other = await replica("replica-1")
+    const out = path.join(directory, "run/peer")
+    const issue = (caDirectory: string) =>
+      Effect.runPromise(
+        Effect.either(issueReplica({ caDirectory, out, clusterId: "holdfast", name: "pod-1" })),
+      )
+    const issued = Either.getOrThrow(await issue(path.join(directory, "pki")))
+    expect(await handshake(other, issued)).toContain("URI:spiffe://holdfast/holdfast/replica/pod-1")
+    expect((await readdir(out)).sort()).toEqual(["ca.pem", "replica.key", "replica.pem"])
+    expect((await stat(issued.key)).mode & 0o777).toBe(0o600)
+  })
+
+  it("makes no authority when it is to issue a certificate and there is none", async () => {
+    const caDirectory = path.join(directory, "nowhere")
+    const failure = await Effect.runPromise(
+      Effect.flip(issueReplica({ caDirectory, out: directory, clusterId: "holdfast", name: "pod-1" })),
     )
-    expect(sandboxId).toBe("3f6d1a3e-8c1e-4d52-9c57-52f7d6a2b0aa")
+    expect(failure.message).toContain("cannot issue the certificate of replica pod-1")
+    expect(failure.message).toContain("nowhere/ca.pem")
+    expect(existsSync(caDirectory)).toBe(false)
   })
 })

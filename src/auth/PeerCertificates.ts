@@ -1,10 +1,9 @@
 /**
- * Keys and certificates of a local cluster, made on the first start and used again on the next: a CA of its
- * own, one certificate per replica for mutual TLS between replicas, and the key that signs sandbox tokens.
+ * The certificates of a cluster's replicas: a CA of its own, and one certificate per replica for mutual TLS
+ * between them. ECDSA on P-256.
  */
 import "reflect-metadata"
 import {
-  createHash,
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
@@ -12,13 +11,13 @@ import {
   randomBytes,
   X509Certificate,
 } from "node:crypto"
-import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises"
+import { readFile } from "node:fs/promises"
 import path from "node:path"
 import * as x509 from "@peculiar/x509"
-import { Data, Effect } from "effect"
+import type { Effect } from "effect"
+import { replicaUri } from "../cluster/PeerTls.ts"
 import { limits } from "../domain/Limits.ts"
-
-export class PkiError extends Data.TaggedError("PkiError")<{ readonly message: string }> {}
+import { attempt, ownDirectory, type PkiError, privatePem, putFile } from "./KeyFiles.ts"
 
 /** PEM files, as HOLDFAST_PEER_CA, HOLDFAST_PEER_CERT and HOLDFAST_PEER_KEY take them. */
 export interface PeerFiles {
@@ -35,21 +34,6 @@ interface Issuer {
 const dayMs = 86_400_000
 const signing = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" }
 
-const attempt = <A>(what: string, run: () => Promise<A>): Effect.Effect<A, PkiError> =>
-  Effect.tryPromise({
-    try: run,
-    catch: (error) =>
-      new PkiError({ message: `${what}: ${error instanceof Error ? error.message : String(error)}` }),
-  })
-
-/** Complete or not there at all, and private in either case. */
-const put = async (file: string, content: string): Promise<void> => {
-  const fresh = `${file}.${randomBytes(4).toString("hex")}`
-  await writeFile(fresh, content, { mode: 0o600 })
-  await rename(fresh, file)
-}
-
-const privatePem = (key: KeyObject): string => key.export({ type: "pkcs8", format: "pem" }).toString()
 const newKey = (): KeyObject => generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey
 const forLibrary = (key: KeyObject) => ({
   privateKey: key.toCryptoKey(signing, true, ["sign"]),
@@ -63,10 +47,10 @@ const serialNumber = (): string => {
   return bytes.toString("hex")
 }
 
-const validity = (days: number) => ({
+const validity = (days: number, latest = Number.POSITIVE_INFINITY) => ({
   // Clocks of containers differ a little.
   notBefore: new Date(Date.now() - 3_600_000),
-  notAfter: new Date(Date.now() + days * dayMs),
+  notAfter: new Date(Math.min(Date.now() + days * dayMs, latest)),
 })
 
 const makeCa = async (clusterId: string): Promise<{ certificate: string; key: KeyObject }> => {
@@ -87,9 +71,6 @@ const makeCa = async (clusterId: string): Promise<{ certificate: string; key: Ke
   return { certificate: certificate.toString("pem"), key }
 }
 
-const replicaUri = (clusterId: string, name: string): string =>
-  `spiffe://holdfast/${clusterId}/replica/${name}`
-
 const makeReplica = async (issuer: Issuer, clusterId: string, name: string) => {
   const key = newKey()
   const keys = forLibrary(key)
@@ -98,7 +79,7 @@ const makeReplica = async (issuer: Issuer, clusterId: string, name: string) => {
     serialNumber: serialNumber(),
     subject: `CN=${name}`,
     issuer: ca.subject,
-    ...validity(limits.replicaCertificateDays),
+    ...validity(limits.replicaCertificateDays, issuer.certificate.validToDate.getTime()),
     signingAlgorithm: signing,
     publicKey: keys.publicKey,
     signingKey: forLibrary(issuer.key).privateKey,
@@ -136,15 +117,19 @@ const load = async (certFile: string, keyFile: string): Promise<Issuer | undefin
 const outlives = (certificate: X509Certificate, days: number): boolean =>
   certificate.validToDate.getTime() - Date.now() > days * dayMs
 
-const ensureCa = async (directory: string, clusterId: string): Promise<Issuer> => {
-  const certFile = path.join(directory, "ca.pem")
-  const keyFile = path.join(directory, "ca.key")
-  const found = await load(certFile, keyFile)
+const caFiles = (directory: string) => ({
+  cert: path.join(directory, "ca.pem"),
+  key: path.join(directory, "ca.key"),
+})
+
+const caOf = async (directory: string, clusterId: string): Promise<Issuer> => {
+  const files = caFiles(directory)
+  const found = await load(files.cert, files.key)
   // It must outlive the certificates that it signs.
   if (found !== undefined && outlives(found.certificate, limits.replicaCertificateDays)) return found
   const { certificate, key } = await makeCa(clusterId)
-  await put(keyFile, privatePem(key))
-  await put(certFile, certificate)
+  await putFile(files.key, privatePem(key))
+  await putFile(files.cert, certificate)
   return { certificate: new X509Certificate(certificate), key }
 }
 
@@ -153,6 +138,13 @@ const isUsable = (leaf: Issuer, issuer: Issuer, clusterId: string, name: string)
   leaf.certificate.verify(issuer.certificate.publicKey) &&
   outlives(leaf.certificate, limits.replicaCertificateRenewDays) &&
   (leaf.certificate.subjectAltName ?? "").split(", ").includes(`URI:${replicaUri(clusterId, name)}`)
+
+/** `ca.pem` and `ca.key` in `directory`, made when they are not there or near their end. */
+export const ensureCa = (directory: string, clusterId: string): Effect.Effect<void, PkiError> =>
+  attempt(`cannot make the certificate authority of cluster ${clusterId}`, async () => {
+    await ownDirectory(directory)
+    await caOf(directory, clusterId)
+  })
 
 /**
  * The certificate of one replica: CN = its name; names `spiffe://holdfast/<clusterId>/replica/<name>`,
@@ -165,9 +157,8 @@ export const ensureReplica = (options: {
 }): Effect.Effect<PeerFiles, PkiError> =>
   attempt(`cannot make the certificate of replica ${options.name}`, async () => {
     const { directory, clusterId, name } = options
-    await mkdir(directory, { recursive: true, mode: 0o700 })
-    await chmod(directory, 0o700)
-    const issuer = await ensureCa(directory, clusterId)
+    await ownDirectory(directory)
+    const issuer = await caOf(directory, clusterId)
     const files: PeerFiles = {
       ca: path.join(directory, "ca.pem"),
       cert: path.join(directory, `${name}.pem`),
@@ -176,40 +167,41 @@ export const ensureReplica = (options: {
     const found = await load(files.cert, files.key)
     if (found === undefined || !isUsable(found, issuer, clusterId, name)) {
       const made = await makeReplica(issuer, clusterId, name)
-      await put(files.key, privatePem(made.key))
-      await put(files.cert, made.certificate)
+      await putFile(files.key, privatePem(made.key))
+      await putFile(files.cert, made.certificate)
     }
     return files
   })
 
-/** Key id of a sandbox token key: the first 16 bytes of the SHA-256 of its SPKI (wire contract 4.2). */
-const keyId = (publicKey: KeyObject): string =>
-  createHash("sha256")
-    .update(publicKey.export({ type: "spki", format: "der" }))
-    .digest("hex")
-    .slice(0, 32)
-
 /**
- * The directory of HOLDFAST_JWT_DIR: `signing.pem` (Ed25519, PKCS#8), `public.pem` (SPKI), `kid`. A signing key
- * that exists is never replaced, because running sandboxes hold tokens of it.
+ * A new certificate and key of one replica, signed by the CA in `caDirectory` (`ca.pem`, `ca.key`), as `ca.pem`,
+ * `replica.pem` and `replica.key` in `out`. It never makes a CA: replicas of different ones would not meet.
  */
-export const ensureJwtKeys = (directory: string): Effect.Effect<{ readonly kid: string }, PkiError> =>
-  attempt(`cannot make the keys for sandbox tokens in ${directory}`, async () => {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
-    const signingFile = path.join(directory, "signing.pem")
-    const existing = await readFile(signingFile, "utf8").catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return undefined
-      throw error
-    })
-    const key =
-      existing === undefined ? generateKeyPairSync("ed25519").privateKey : createPrivateKey(existing)
-    const publicKey = createPublicKey(key)
-    const kid = keyId(publicKey)
-    if (existing === undefined) await put(signingFile, privatePem(key))
-    await put(
-      path.join(directory, "public.pem"),
-      publicKey.export({ type: "spki", format: "pem" }).toString(),
-    )
-    await put(path.join(directory, "kid"), `${kid}\n`)
-    return { kid }
+export const issueReplica = (options: {
+  readonly caDirectory: string
+  readonly out: string
+  readonly clusterId: string
+  readonly name: string
+}): Effect.Effect<PeerFiles, PkiError> =>
+  attempt(`cannot issue the certificate of replica ${options.name}`, async () => {
+    const { caDirectory, out, clusterId, name } = options
+    const ca = caFiles(caDirectory)
+    const issuer = await load(ca.cert, ca.key)
+    if (issuer === undefined)
+      throw new Error(`${ca.cert} and ${ca.key} are not the certificate and the key of one authority, as PEM`)
+    if (!issuer.certificate.ca || !outlives(issuer.certificate, limits.replicaCertificateRenewDays))
+      throw new Error(
+        `${ca.cert} ends on ${issuer.certificate.validTo} or is not an authority; make a new one`,
+      )
+    await ownDirectory(out)
+    const files: PeerFiles = {
+      ca: path.join(out, "ca.pem"),
+      cert: path.join(out, "replica.pem"),
+      key: path.join(out, "replica.key"),
+    }
+    const made = await makeReplica(issuer, clusterId, name)
+    await putFile(files.key, privatePem(made.key))
+    await putFile(files.cert, made.certificate)
+    await putFile(files.ca, issuer.certificate.toString())
+    return files
   })
