@@ -1,6 +1,7 @@
 /** Runs a command's effect as the process: signals interrupt it, failures are printed, the exit code returns. */
 import { constants } from "node:os"
 import { Cause, Effect, Exit, Fiber, Option } from "effect"
+import { limits } from "../domain/Limits.ts"
 import { CliFailure, explain, renderFailure } from "./Failure.ts"
 import type { CommandEffect, Invocation } from "./Invocation.ts"
 import { colorOn } from "./Output.ts"
@@ -25,9 +26,16 @@ export const execute = async (
 ): Promise<number> => {
   const fiber = Effect.runFork(Effect.scoped(effect))
   let received: (typeof signals)[number] | undefined
+  let receivedAtMs = 0
   const onSignal = (signal: (typeof signals)[number]): void => {
-    if (received !== undefined) process.exit(128 + constants.signals[signal])
+    const nowMs = performance.now()
+    if (received !== undefined) {
+      // `bun run` passes on the Ctrl-C that the terminal has already sent to everybody.
+      if (nowMs - receivedAtMs < limits.signalRepeatMs) return
+      process.exit(128 + constants.signals[signal])
+    }
     received = signal
+    receivedAtMs = nowMs
     Effect.runFork(Fiber.interrupt(fiber))
   }
   const listened = options.handlesSignals === true ? [] : signals

@@ -223,6 +223,11 @@ export const limitsTable = {
   sshSessionsReaped: [1_000, "tokens", "removed per statement, so that none runs long"],
 
   // local cluster
+  signalRepeatMs: [
+    1_000,
+    "ms",
+    "one Ctrl-C arrives twice through `bun run`, 1 ms apart; a person takes longer",
+  ],
   postgresStartMs: [60_000, "ms", "crash recovery of a small database on a slow disk"],
   postgresStopMs: [10_000, "ms", "fast shutdown writes one checkpoint; then immediate shutdown"],
   postgresConnections: [300, "connections", "five replicas with a pool and a lock session each, and tools"],
