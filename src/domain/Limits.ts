@@ -67,6 +67,7 @@ export const limitsTable = {
   peerReconnectMs: [100, "ms", "pause between attempts to reach a peer"],
   peerCallTimeoutMs: [5_000, "ms", "deadline of a short call between replicas"],
 
+  peerPersistMs: [12_000, "ms", "lease plus reaction: by then a silent replica has answered or left"],
   peerFrameBytes: [1_048_576, "bytes", "fewer, larger HTTP/2 frames between replicas"],
   streamsPerConnection: [65_536, "streams", "relays of one connection; far above all other limits"],
   http2SessionMemoryMb: [

@@ -1,24 +1,16 @@
 /**
  * The native part of `@lydell/node-pty`. Its JavaScript part is left out: it writes to the terminal in a way
- * that spins the event loop while the program does not read, and cuts output 200 ms after the exit.
+ * that spins the event loop while the program does not read, cuts output 200 ms after the exit, and lets every
+ * process inherit the controlling ends of all other terminals.
  */
 import { createRequire } from "node:module"
 
 export interface PtyBinding {
-  /** Starts a process on a new terminal; `onExit` gets its code and the number of the signal, or 0. */
-  readonly fork: (
-    file: string,
-    args: ReadonlyArray<string>,
-    env: ReadonlyArray<string>,
-    cwd: string,
+  /** A new terminal: both descriptors, neither closed on exec, and the path of the slave. */
+  readonly open: (
     cols: number,
     rows: number,
-    uid: number,
-    gid: number,
-    utf8: boolean,
-    helperPath: string,
-    onExit: (code: number, signal: number) => void,
-  ) => { readonly fd: number; readonly pid: number; readonly pty: string }
+  ) => { readonly master: number; readonly slave: number; readonly pty: string }
   readonly resize: (fd: number, cols: number, rows: number) => void
 }
 
@@ -30,4 +22,20 @@ export const ptyBinding = (): PtyBinding => {
     `@lydell/node-pty-${process.platform}-${process.arch}/pty.node`,
   ) as PtyBinding
   return loaded
+}
+
+const uncovered = new Set<number>()
+
+/**
+ * Descriptors that a child would inherit although it must not: one with another terminal's controlling end
+ * would keep that terminal alive and could type on it. Whoever starts a child covers them.
+ */
+export const inheritable: ReadonlySet<number> = uncovered
+
+export const addInheritable = (...fds: ReadonlyArray<number>): void => {
+  for (const fd of fds) uncovered.add(fd)
+}
+
+export const removeInheritable = (...fds: ReadonlyArray<number>): void => {
+  for (const fd of fds) uncovered.delete(fd)
 }

@@ -49,8 +49,6 @@ const signalNames: ReadonlyMap<number, NodeJS.Signals> = new Map(
   Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]),
 )
 
-export const signalName = (number: number): string => signalNames.get(number) ?? `SIG${number}`
-
 /** `TERM` or `SIGTERM` as node's name of a signal that this system has. */
 export const parseSignal = (name: string): NodeJS.Signals | undefined => {
   const number = signalNumbers.get(name.startsWith("SIG") ? name : `SIG${name}`)
