@@ -23,8 +23,8 @@ import {
 } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { Driver, type DriverObservation, type DriverSandbox } from "./Driver.ts"
+import * as KeyedLock from "./KeyedLock.ts"
 import * as Proc from "./Proc.ts"
-import * as ProcessLock from "./ProcessLock.ts"
 import { endTree, membersOf } from "./ProcessTree.ts"
 import * as Files from "./SandboxFiles.ts"
 import * as Environment from "./SupervisorEnvironment.ts"
@@ -95,13 +95,13 @@ const make = (config: ProcessDriverConfig): typeof Driver.Service => {
     work: Effect.Effect<A, E>,
   ): Effect.Effect<A, E | InvalidArgument | Unavailable> =>
     checkId(id).pipe(
-      Effect.zipRight(ProcessLock.hold("sandbox", path.join(root, id))),
+      Effect.zipRight(KeyedLock.hold("sandbox", path.join(root, id))),
       Effect.retry({
-        while: (error) => error._tag === "LockTaken",
+        while: (error) => error._tag === "LockHeld",
         schedule: Schedule.spaced(limits.driverLockPollMs).pipe(Schedule.upTo(limits.driverLockWaitMs)),
       }),
       Effect.catchTag(
-        "LockTaken",
+        "LockHeld",
         () =>
           new Unavailable({ message: `sandbox ${id} is busy: another replica is starting or stopping it` }),
       ),

@@ -7,8 +7,8 @@ import { mkdir, readFile } from "node:fs/promises"
 import path from "node:path"
 import { Data, Effect, Option, Schema, type Scope } from "effect"
 import { limits } from "../domain/Limits.ts"
+import * as KeyedLock from "../driver/KeyedLock.ts"
 import * as Proc from "../driver/Proc.ts"
-import * as ProcessLock from "../driver/ProcessLock.ts"
 
 export class StateInUse extends Data.TaggedError("StateInUse")<{
   readonly message: string
@@ -59,7 +59,7 @@ const endLeftovers = (record: ClusterRecord): Effect.Effect<void> => {
 export const claim = (stateDir: string): Effect.Effect<void, StateInUse, Scope.Scope> =>
   Effect.gen(function* () {
     yield* Effect.promise(() => mkdir(stateDir, { recursive: true, mode: 0o711 }))
-    const taken = yield* Effect.either(ProcessLock.hold("up", stateDir))
+    const taken = yield* Effect.either(KeyedLock.hold("up", stateDir))
     const record = yield* read(stateDir)
     if (taken._tag === "Left") {
       const who = record !== undefined && Proc.isAlive(record.up) ? `pid ${record.up.pid}` : "another process"

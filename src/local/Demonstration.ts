@@ -32,7 +32,7 @@ export interface PreparedSandbox {
 }
 
 const create = (client: GatewayClientService): Effect.Effect<Sandbox, ClientError> =>
-  client.createSandbox({ name: sandboxName }).pipe(
+  client.createSandbox({ name: sandboxName, spec: {} }).pipe(
     // Somebody else was faster.
     Effect.catchTag("AlreadyExists", () => client.getSandbox(sandboxName)),
   )

@@ -10,8 +10,8 @@ import path from "node:path"
 import { Data, Effect, Schedule, type Scope } from "effect"
 import pg from "pg"
 import { limits } from "../domain/Limits.ts"
+import * as KeyedLock from "../driver/KeyedLock.ts"
 import * as Proc from "../driver/Proc.ts"
-import * as ProcessLock from "../driver/ProcessLock.ts"
 import { runCommand } from "./Command.ts"
 import { openLog, tailOfLog } from "./LogFile.ts"
 import { giveTo, type PostgresHome, preparePostgresHome } from "./PostgresHome.ts"
@@ -229,7 +229,7 @@ export const start = (
   options: EmbeddedPostgresOptions,
 ): Effect.Effect<EmbeddedPostgres, EmbeddedPostgresError, Scope.Scope> =>
   Effect.gen(function* () {
-    yield* ProcessLock.hold("postgres", path.resolve(options.dataDir)).pipe(
+    yield* KeyedLock.hold("postgres", path.resolve(options.dataDir)).pipe(
       Effect.mapError(() => fail(`another process runs a Postgres in ${options.dataDir}`)),
     )
     const place = yield* attempt("cannot prepare Postgres", () =>

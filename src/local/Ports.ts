@@ -3,8 +3,8 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import net from "node:net"
 import { Data, Effect, type Scope } from "effect"
 import { limits } from "../domain/Limits.ts"
+import * as KeyedLock from "../driver/KeyedLock.ts"
 import * as Proc from "../driver/Proc.ts"
-import * as ProcessLock from "../driver/ProcessLock.ts"
 
 export class PortsError extends Data.TaggedError("PortsError")<{
   readonly message: string
@@ -93,7 +93,7 @@ export const freeRange = (replicas: number): Effect.Effect<number, PortsError, S
     const width = 128
     const base = 20_000 + width * Math.floor(Math.random() * 80)
     yield* checkFree(portsOf(base, replicas))
-    yield* ProcessLock.hold("ports", String(base)).pipe(
+    yield* KeyedLock.hold("ports", String(base)).pipe(
       Effect.mapError(() => new PortsError({ message: `port ${base} is reserved`, next: "" })),
     )
     return base

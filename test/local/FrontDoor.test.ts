@@ -188,8 +188,10 @@ describe("FrontDoor", { timeout: 30_000 }, () => {
     const ends = cut.map(
       (socket) => new Promise((resolve) => socket.once("end", resolve).once("close", resolve)),
     )
+    const exited = new Promise((resolve) => child.once("exit", resolve))
     child.kill("SIGKILL")
-    await Promise.all(ends)
+    // Until the last of a dying process is gone its port may still take a connection.
+    await Promise.all([...ends, exited])
     for (let round = 0; round < 4; round++) expect(await firstWord(dial(door))).toBe("survivor")
   })
 
