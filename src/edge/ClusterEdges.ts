@@ -95,15 +95,20 @@ const make = Effect.gen(function* () {
       }),
     )
 
-  /** Tells one replica, again until it hears or has left: what is to end there must end. */
-  const tell = <E>(incarnation: string, f: (client: EdgeClient) => Effect.Effect<void, E | RpcClientError>) =>
+  /** Asks one replica, again until it answers or is seen to have left; a dead one is seen within its lease. */
+  const persist = <A, E>(
+    incarnation: string,
+    f: (client: EdgeClient) => Effect.Effect<A, E | RpcClientError>,
+  ): Effect.Effect<A, E | SessionGone> =>
     call(incarnation, limits.peerCallTimeoutMs, f).pipe(
       Effect.retry({
-        schedule: Schedule.spaced(limits.peerReconnectMs),
-        times: 20,
+        schedule: Schedule.spaced(limits.sessionRetryMs),
         while: (error) => isGone(error) && membership.find(incarnation) !== undefined,
       }),
-      Effect.ignore,
+      Effect.timeoutFail({
+        duration: Duration.millis(limits.peerPersistMs),
+        onTimeout: () => new SessionGone({ message: "that replica did not answer" }),
+      }),
     )
 
   const others = Effect.map(membership.members, (members) =>
@@ -121,16 +126,14 @@ const make = Effect.gen(function* () {
     endSession: (replica, request) =>
       replica === config.incarnation
         ? Effect.ignore(edge.endSession(request))
-        : tell(replica, (client) => client.EndSession(request)),
+        : Effect.ignore(persist(replica, (client) => client.EndSession(request))),
     slots: (sandboxId, fence) =>
       Effect.gen(function* () {
         const mine = yield* edge.slots({ sandboxId, fence })
         const theirs = yield* Effect.forEach(
           yield* others,
           (member) =>
-            call(member.incarnation, limits.peerCallTimeoutMs, (client) =>
-              client.Slots({ sandboxId, fence }),
-            ).pipe(
+            persist(member.incarnation, (client) => client.Slots({ sandboxId, fence })).pipe(
               // A replica that left carries nothing; one that is merely slow might, so the question stays open.
               Effect.catchTag("SessionGone", (gone) =>
                 membership.find(member.incarnation) === undefined ? Effect.succeed([]) : Effect.fail(gone),
@@ -150,7 +153,7 @@ const make = Effect.gen(function* () {
         yield* Effect.ignore(edge.cut(request))
         yield* Effect.forEach(
           yield* others,
-          (member) => tell(member.incarnation, (client) => client.Cut(request)),
+          (member) => Effect.ignore(persist(member.incarnation, (client) => client.Cut(request))),
           {
             concurrency: "unbounded",
             discard: true,

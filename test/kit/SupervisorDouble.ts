@@ -15,6 +15,8 @@ export interface DoubleOptions {
   readonly sandboxId: string
   readonly token: string
   readonly instanceId?: string
+  /** Speaks the holdfast.v1 extension, so that it is told epochs. */
+  readonly extended?: boolean
   /** Where an `ssh` target leads; refused without one. */
   readonly sshPort?: number
   /** Decides what becomes of a relay before it is dialled: `ignore` never answers. */
@@ -49,7 +51,14 @@ export class SupervisorDouble {
     })
     const session = openTyped(connection, OpenShell.method.connectSupervisor)
     await session.send({
-      payload: { case: "hello", value: { sandboxId: this.options.sandboxId, instanceId: this.instanceId } },
+      payload: {
+        case: "hello",
+        value: {
+          sandboxId: this.options.sandboxId,
+          instanceId: this.instanceId,
+          ...(this.options.extended === true ? { holdfast: { fence: true } } : {}),
+        },
+      },
     })
     const first = await session.receive()
     if (first?.payload.case === "sessionRejected") throw new Error(`rejected: ${first.payload.value.reason}`)
