@@ -1,0 +1,92 @@
+/** Arguments of `bun run bench`. */
+import { BenchError } from "./BenchError.ts"
+
+export const groups = ["open", "roundtrip", "bulk", "failover"] as const
+export type Group = (typeof groups)[number]
+
+export interface Sizes {
+  readonly openRounds: number
+  readonly opensPerRound: number
+  readonly roundTripRounds: number
+  readonly roundTripsPerRound: number
+  readonly bulkRounds: number
+  readonly bulkBytes: number
+  readonly kills: number
+  readonly execs: number
+}
+
+export interface Options {
+  readonly json: boolean
+  readonly quick: boolean
+  readonly only: ReadonlyArray<Group>
+  /** Directory for CPU profiles of the replicas. */
+  readonly profile: string | undefined
+  readonly sizes: Sizes
+}
+
+export const usage = `bun run bench [--quick] [--json] [--only ${groups.join("|")}[,…]] [--profile DIR]
+
+  --quick     fewer rounds, kills and bytes: under 40 s in all
+  --json      one JSON object on stdout; what people read goes to stderr
+  --only      these groups of rows only
+  --profile   the replicas write CPU profiles to this directory when they stop
+`
+
+const mebi = 1_048_576
+
+const full: Sizes = {
+  openRounds: 10,
+  opensPerRound: 100,
+  roundTripRounds: 10,
+  roundTripsPerRound: 2_000,
+  bulkRounds: 9,
+  bulkBytes: 256 * mebi,
+  kills: 20,
+  execs: 40,
+}
+
+const quick: Sizes = {
+  openRounds: 3,
+  opensPerRound: 40,
+  roundTripRounds: 3,
+  roundTripsPerRound: 500,
+  bulkRounds: 2,
+  bulkBytes: 48 * mebi,
+  kills: 1,
+  execs: 10,
+}
+
+const isGroup = (name: string): name is Group => groups.some((group) => group === name)
+
+export const parse = (argv: ReadonlyArray<string>): Options | BenchError | "help" => {
+  let json = false
+  let fast = false
+  let only: ReadonlyArray<Group> = groups
+  let profile: string | undefined
+  const rest = argv.flatMap((argument) => {
+    const [name, value] = argument.split("=", 2)
+    return argument.startsWith("--") && name !== undefined && value !== undefined ? [name, value] : [argument]
+  })
+  for (let at = 0; at < rest.length; at += 1) {
+    const name = rest[at]
+    if (name === "--json") json = true
+    else if (name === "--quick") fast = true
+    else if (name === "--help" || name === "-h") return "help"
+    else if (name === "--only" || name === "--profile") {
+      at += 1
+      const value = rest[at]
+      if (value === undefined) return new BenchError({ message: `${name} needs a value` })
+      if (name === "--profile") profile = value
+      else {
+        const wanted = value.split(",")
+        const unknown = wanted.find((group) => !isGroup(group))
+        if (unknown !== undefined)
+          return new BenchError({
+            message: `there is no group '${unknown}': choose from ${groups.join(", ")}`,
+          })
+        only = wanted.filter(isGroup)
+      }
+    } else return new BenchError({ message: `unknown argument '${name}'` })
+  }
+  return { json, quick: fast, only, profile, sizes: fast ? quick : full }
+}

@@ -1,0 +1,134 @@
+/** SIGKILL of a replica, and how soon a command in a sandbox succeeds through every replica that is left. */
+import { Effect } from "effect"
+import { type BenchError, failed } from "../BenchError.ts"
+import type { Fixture, Place } from "../Fixture.ts"
+import type { LoadGenerator } from "../Helper.ts"
+import { FailoverReply, Samples } from "../load/Protocol.ts"
+import type { Sizes } from "../Options.ts"
+import type { Aim, Row } from "../Report.ts"
+import { median, percentile, spread } from "../Stats.ts"
+
+/** An exec takes some tens of milliseconds; one that waits on a dead replica is given up after this. */
+const attemptMs = 300
+const limitMs = 30_000
+
+interface Kind {
+  readonly way: string
+  readonly place: (place: Place) => boolean
+  readonly victim: (place: Place, names: ReadonlyArray<string>) => string
+  readonly aims: (p50: number, max: number) => ReadonlyArray<Aim>
+}
+
+const elsewhere = (p50: number, max: number): ReadonlyArray<Aim> => [
+  { aim: "p50 ≤ 500 ms", met: p50 <= 500 },
+  { aim: "max ≤ 1000 ms", met: max <= 1_000 },
+]
+const reconnect = (_: number, max: number): ReadonlyArray<Aim> => [
+  { aim: "max ≤ 2000 ms", met: max <= 2_000 },
+]
+
+const separate = ({ roams, owner, holder }: Place) => roams && holder !== "" && owner !== holder
+
+const kinds: ReadonlyArray<Kind> = [
+  {
+    way: "owner killed, session elsewhere",
+    place: separate,
+    victim: ({ owner }) => owner,
+    aims: elsewhere,
+  },
+  {
+    way: "a third replica killed",
+    place: separate,
+    victim: ({ owner, holder }, names) => names.find((name) => name !== owner && name !== holder) ?? "",
+    aims: elsewhere,
+  },
+  {
+    way: "session holder killed",
+    place: separate,
+    victim: ({ holder }) => holder,
+    aims: reconnect,
+  },
+  {
+    way: "owner and holder in one killed",
+    place: ({ roams, owner, holder }) => roams && owner === holder,
+    victim: ({ owner }) => owner,
+    aims: reconnect,
+  },
+]
+
+const kill = (fixture: Fixture, load: LoadGenerator, kind: Kind) =>
+  Effect.gen(function* () {
+    yield* fixture.settled
+    const place = yield* fixture.find(`for '${kind.way}'`, kind.place)
+    const name = kind.victim(place, fixture.names)
+    const { pid } = yield* Effect.mapError(fixture.cluster.replica(name), failed(kind.way))
+    const survivors = fixture.names.filter((other) => other !== name)
+    const request = {
+      _tag: "Failover",
+      pid,
+      urls: survivors.map(fixture.url),
+      sandboxId: place.sandbox.id,
+      attemptMs,
+      limitMs,
+    } as const
+    const { lanes } = yield* load.ask(`failover, ${kind.way}`, request, FailoverReply)
+    yield* Effect.mapError(fixture.cluster.restart(name), failed(`restart of ${name}`))
+    return lanes
+  })
+
+/** Without a kill, on the same sandbox: below this no gap can be. */
+const floorRow = (fixture: Fixture, load: LoadGenerator, sizes: Sizes): Effect.Effect<Row, BenchError> =>
+  Effect.gen(function* () {
+    const place = yield* fixture.find("for exec", separate)
+    const url = fixture.url(place.owner)
+    const request = { _tag: "Exec", url, sandboxId: place.sandbox.id, count: sizes.execs } as const
+    yield* load.ask("exec", request, Samples)
+    const { samplesMs } = yield* load.ask("exec", request, Samples)
+    return {
+      group: "failover",
+      name: rowName,
+      way: "exec without a kill",
+      kind: "floor",
+      unit: "ms",
+      values: { p50: percentile(samplesMs, 0.5), max: percentile(samplesMs, 1) },
+      noise: spread(samplesMs),
+      ratios: {},
+      aims: [],
+    }
+  })
+
+const rowName = "kill -9 of a replica until the next successful exec"
+
+export const failover = (
+  fixture: Fixture,
+  load: LoadGenerator,
+  sizes: Sizes,
+): Effect.Effect<ReadonlyArray<Row>, BenchError> =>
+  Effect.gen(function* () {
+    const floor = yield* floorRow(fixture, load, sizes)
+    const gaps = new Map<string, Array<number>>(kinds.map(({ way }) => [way, []]))
+    const fastest = new Map<string, Array<number>>(kinds.map(({ way }) => [way, []]))
+    for (let round = 0; round < sizes.kills; round += 1) {
+      for (const kind of kinds) {
+        const lanes = yield* kill(fixture, load, kind)
+        gaps.get(kind.way)?.push(Math.max(...lanes.map(({ gapMs }) => gapMs)))
+        fastest.get(kind.way)?.push(Math.min(...lanes.map(({ gapMs }) => gapMs)))
+      }
+    }
+    const rows = kinds.map((kind): Row => {
+      const values = gaps.get(kind.way) ?? []
+      const [p50, max] = [percentile(values, 0.5), percentile(values, 1)]
+      return {
+        group: "failover",
+        name: rowName,
+        way: kind.way,
+        kind: "holdfast",
+        unit: "ms",
+        values: { p50, max, "p50 of the first replica": median(fastest.get(kind.way) ?? []) },
+        noise: spread(values),
+        ratios: {},
+        aims: kind.aims(p50, max),
+      }
+    })
+    return [...rows, floor]
+  })
