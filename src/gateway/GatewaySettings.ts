@@ -6,6 +6,7 @@ import type { HostPort } from "../cluster/ClusterConfig.ts"
 import { InvalidArgument } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { levelNames, levelOf } from "../observe/Logs.ts"
+import type { SettingName } from "./SettingsTable.ts"
 
 const asHostPort = (name: string, text: string): Either.Either<HostPort, ConfigError.ConfigError> => {
   const address = parseHostPort(text)
@@ -61,7 +62,7 @@ const settings = Config.all({
   sessionGraceMs: Config.integer("SESSION_GRACE_MS").pipe(Config.withDefault(limits.sessionGraceMs)),
   fenceMs: Config.integer("FENCE_MS").pipe(Config.withDefault(limits.fenceMs)),
   leaseMs: Config.integer("LEASE_MS").pipe(Config.withDefault(limits.leaseMs)),
-})
+} satisfies Readonly<Record<SettingName, Config.Config<unknown>>>)
 
 type Raw = Config.Config.Success<typeof settings>
 

@@ -1,5 +1,6 @@
 /** Commands about the gateway itself and the programs that this executable contains. */
 import type { Command } from "commander"
+import { flagOf, settingNames, settingsTable } from "../../gateway/SettingsTable.ts"
 import { oneOf, wholeNumber } from "../Arguments.ts"
 import { lazily, type TreeContext } from "../Tree.ts"
 import { addKeyCommands } from "./KeyCommands.ts"
@@ -44,44 +45,20 @@ export const addClusterCommands = (program: Command, context: TreeContext): void
     .action(lazily(context, async () => (await import("../commands/Version.ts")).printVersion))
 }
 
-/** Flag, value and meaning of each setting; `--name` is `HOLDFAST_NAME` in the environment, and so on. */
-const gatewaySettings = [
-  ["name", "name", "name of this replica, unique in the cluster"],
-  ["cluster-id", "id", "name of the cluster (holdfast)"],
-  ["database-url", "url", "postgres://… or sqlite:PATH"],
-  ["listen", "host:port", "for clients and supervisors"],
-  ["peer-listen", "host:port", "for other replicas"],
-  ["peer-advertise", "host:port", "where other replicas reach this one (peer-listen)"],
-  ["metrics-listen", "host:port", "for /healthz, /readyz and /metrics"],
-  ["peer-ca", "file", "PEM certificate authority of the cluster"],
-  ["peer-cert", "file", "PEM certificate of this replica"],
-  ["peer-key", "file", "PEM key of this replica"],
-  ["jwt-dir", "directory", "signing.pem, public.pem and kid for sandbox tokens"],
-  ["gateway-id", "id", "issuer of sandbox tokens (openshell)"],
-  ["public-url", "url", "the address people use"],
-  ["sandbox-endpoint", "url", "the address supervisors dial (public-url)"],
-  ["state-dir", "directory", "where the process driver keeps sandboxes"],
-  ["driver", "name", "process"],
-  ["log-level", "level", "error, warn, info, debug or trace"],
-  ["tls-cert", "file", "PEM certificate of the client listener"],
-  ["tls-key", "file", "PEM key of the client listener"],
-  ["session-grace-ms", "ms", "how long a sandbox without session stays ready"],
-] as const
-
 const addGatewayRun = (gateway: Command, context: TreeContext): void => {
   const run = gateway
     .command("run")
     .description("run one replica in the foreground")
     .addHelpText("after", "\nEvery flag can be set as HOLDFAST_… in the environment; flags win.")
-  for (const [flag, value, meaning] of gatewaySettings) run.option(`--${flag} <${value}>`, meaning)
-  const names = gatewaySettings.map(([flag]) =>
-    flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()),
-  )
+  for (const name of settingNames) {
+    const { value, meaning, fallback } = settingsTable[name]
+    run.option(`--${flagOf(name)} <${value}>`, `${meaning} (${fallback})`)
+  }
   run.action(
     lazily(
       context,
       async () => (invocation) => {
-        const given = names.flatMap((name): Array<[string, string]> => {
+        const given = settingNames.flatMap((name): Array<[string, string]> => {
           const value = invocation.options[name]
           return typeof value === "string" ? [[name, value]] : []
         })

@@ -1,0 +1,93 @@
+/**
+ * The settings of a replica in words: the flags of `holdfast gateway run`, their help, and
+ * `docs/reference/settings.md` come from here; `GatewaySettings.ts` reads them. Imports nothing, so that help
+ * is quick.
+ */
+interface Row {
+  /** What the value is, as help shows it. */
+  readonly value: string
+  readonly meaning: string
+  /** What holds when it is not set; `required` when the gateway does not start without it. */
+  readonly fallback: string
+}
+
+export const settingsTable = {
+  name: {
+    value: "name",
+    meaning: "name of this replica, unique in the cluster",
+    fallback: "the host's name",
+  },
+  clusterId: { value: "id", meaning: "name of the cluster", fallback: "holdfast" },
+  databaseUrl: { value: "url", meaning: "postgres://… or sqlite:PATH", fallback: "required" },
+  listen: {
+    value: "host:port",
+    meaning: "for clients and supervisors; several with commas between them",
+    fallback: "127.0.0.1:17670",
+  },
+  peerListen: { value: "host:port", meaning: "for other replicas", fallback: "127.0.0.1:17680" },
+  peerAdvertise: {
+    value: "host:port",
+    meaning: "where other replicas reach this one",
+    fallback: "peer-listen",
+  },
+  metricsListen: {
+    value: "host:port",
+    meaning: "for /healthz, /readyz and /metrics",
+    fallback: "not served",
+  },
+  peerCa: { value: "file", meaning: "PEM certificate authority of the cluster", fallback: "required" },
+  peerCert: { value: "file", meaning: "PEM certificate of this replica", fallback: "required" },
+  peerKey: { value: "file", meaning: "PEM key of this replica", fallback: "required" },
+  jwtDir: {
+    value: "directory",
+    meaning: "signing.pem and public.pem for sandbox tokens, the same on all replicas",
+    fallback: "required",
+  },
+  gatewayId: { value: "id", meaning: "issuer of sandbox tokens", fallback: "openshell" },
+  sandboxTokenTtlMs: { value: "ms", meaning: "life of a sandbox token; 0 for no end", fallback: "0" },
+  publicUrl: { value: "url", meaning: "the address people use", fallback: "the first of listen" },
+  sandboxEndpoint: { value: "url", meaning: "the address supervisors dial", fallback: "public-url" },
+  stateDir: {
+    value: "directory",
+    meaning: "where the process driver keeps sandboxes",
+    fallback: ".holdfast",
+  },
+  driver: { value: "name", meaning: "what runs sandboxes: process", fallback: "process" },
+  supervisorCommand: {
+    value: "words",
+    meaning: "program that the process driver starts as supervisor, with commas between its words",
+    fallback: "this one's own",
+  },
+  logLevel: { value: "level", meaning: "error, warn, info, debug or trace", fallback: "info" },
+  tlsCert: { value: "file", meaning: "PEM certificate of the client listeners", fallback: "plain text" },
+  tlsKey: { value: "file", meaning: "PEM key of the client listeners", fallback: "plain text" },
+  sessionGraceMs: {
+    value: "ms",
+    meaning: "how long a sandbox without session stays ready",
+    fallback: "30000",
+  },
+  fenceMs: {
+    value: "ms",
+    meaning: "a replica without proof of its locks for this long stops acting",
+    fallback: "5000",
+  },
+  leaseMs: {
+    value: "ms",
+    meaning: "the database ends a silent lock session after this; at least a second above fence-ms",
+    fallback: "8000",
+  },
+} as const satisfies Readonly<Record<string, Row>>
+
+export type SettingName = keyof typeof settingsTable
+
+export const settingNames = Object.keys(settingsTable).filter((name): name is SettingName =>
+  Object.hasOwn(settingsTable, name),
+)
+
+/** `peerListen` → `HOLDFAST_PEER_LISTEN` */
+export const variableOf = (name: SettingName): string =>
+  `HOLDFAST_${name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+
+/** `peerListen` → `peer-listen`, without its dashes in front */
+export const flagOf = (name: SettingName): string =>
+  name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
