@@ -156,23 +156,25 @@ const feed = (
   call: { readonly end: () => void },
 ): Feeding => {
   let stopped = false
+  // A stream may report its end while the last chunk is still being sent.
+  let sending = Promise.resolve()
   const failed = Promise.withResolvers<never>()
   failed.promise.catch(() => undefined)
-  const onData = (chunk: Buffer): void => {
-    stdin.pause()
-    sendChunks(chunk).then(
-      () => {
-        if (!stopped) stdin.resume()
-      },
-      () => stop(),
-    )
-  }
   const sendChunks = async (chunk: Buffer): Promise<void> => {
     for (let at = 0; at < chunk.length; at += limits.execChunkBytes) {
       await send(chunk.subarray(at, at + limits.execChunkBytes))
     }
+    if (!stopped) stdin.resume()
   }
-  const onEnd = (): void => call.end()
+  const onData = (chunk: Buffer): void => {
+    stdin.pause()
+    sending = sending.then(() => sendChunks(chunk)).catch(() => stop())
+  }
+  const onEnd = (): void => {
+    sending = sending.then(() => {
+      if (!stopped) call.end()
+    })
+  }
   const onError = (error: Error): void => failed.reject(error)
   const stop = (): void => {
     stopped = true

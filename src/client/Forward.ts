@@ -142,6 +142,8 @@ const relay = Effect.fn("client.forward.relay")(function* (
     catch: publicErrorOfUnknown,
   })
   const bridge = joinSocket(clientLeg(call), socket)
+  // Accepted paused, so that nothing was read before there was somewhere to put it.
+  socket.resume()
   const outcome = yield* Effect.promise(() => bridge.closed).pipe(
     Effect.onInterrupt(() => Effect.sync(() => bridge.abort("the forward was closed"))),
   )

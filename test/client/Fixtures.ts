@@ -1,0 +1,46 @@
+import { Writable } from "node:stream"
+import { Effect, type Scope } from "effect"
+import { GatewayClient, type GatewayClientService } from "../../src/client/GatewayClient.ts"
+import { GatewayDouble } from "./GatewayDouble.ts"
+
+/** Collects what is written to it. */
+export class Collector extends Writable {
+  readonly #chunks: Array<Buffer> = []
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#chunks.push(Buffer.from(chunk))
+    done()
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.#chunks)
+  }
+
+  get text(): string {
+    return this.bytes.toString("utf8")
+  }
+}
+
+export interface Pair {
+  readonly double: GatewayDouble
+  readonly client: GatewayClientService
+}
+
+/** A gateway double and a client of it, both gone with the scope. */
+export const startPair: Effect.Effect<Pair, never, Scope.Scope> = Effect.gen(function* () {
+  const double = yield* Effect.acquireRelease(
+    Effect.promise(() => GatewayDouble.start()),
+    (running) => Effect.promise(() => running.stop()),
+  )
+  const client = yield* GatewayClient.make({ endpoint: { url: double.url } })
+  return { double, client }
+})
+
+/** Resolves when the condition holds; fails after the deadline with what was waited for. */
+export const eventually = async (what: string, condition: () => boolean, deadlineMs = 10_000): Promise<void> => {
+  const end = performance.now() + deadlineMs
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
