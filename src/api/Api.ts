@@ -24,6 +24,9 @@ const endpoints = [
   ...adminEndpoints,
 ]
 
+/** The methods that are served, as `/package.Service/Method`; all others answer UNIMPLEMENTED. */
+export const methodPaths: ReadonlyArray<string> = endpoints.map(({ path }) => path)
+
 type ServicesOf<E> = E extends Endpoint<infer R> ? R : never
 
 /** Everything the methods need. */

@@ -14,7 +14,6 @@ import { openShellAccess as access } from "./Access.ts"
 import { receive, send, streaming } from "./Endpoint.ts"
 import { renderCommand } from "./ExecCommand.ts"
 import { relayFailure } from "./ForwardMethods.ts"
-import { byId, requireReady } from "./Lookup.ts"
 import * as Validate from "./Validate.ts"
 
 const { method } = OpenShell
@@ -76,8 +75,6 @@ const copyOut = <I extends DescMessage>(
 const open = (request: ExecSandboxRequest, defaultSize: { readonly cols: number; readonly rows: number }) =>
   Effect.gen(function* () {
     yield* Validate.exec(request)
-    const sandbox = yield* byId(request.sandboxId)
-    yield* requireReady(sandbox)
     const command = renderCommand(request)
     if (command === undefined)
       return yield* new InvalidArgument({
@@ -85,7 +82,12 @@ const open = (request: ExecSandboxRequest, defaultSize: { readonly cols: number;
       })
     const opener = yield* RelayOpener
     const { leg } = yield* relayFailure(
-      opener.open({ sandboxId: sandbox.id, target: { kind: "ssh" }, serviceId: "exec", tokenHash: "" }),
+      opener.open({
+        sandboxId: request.sandboxId,
+        target: { kind: "ssh" },
+        serviceId: "exec",
+        tokenHash: "",
+      }),
     )
     const terminal = request.tty
       ? { cols: request.cols || defaultSize.cols, rows: request.rows || defaultSize.rows }

@@ -37,9 +37,11 @@ const forwardTcp = streaming(method.forwardTcp, access.forwardTcp, (typed) =>
     const init = first.payload.value
     if (init.sandboxId === "") return yield* new InvalidArgument({ message: "sandbox_id is required" })
     const target = yield* targetFromWire(init.target)
-    yield* requireReady(yield* byId(init.sandboxId))
-    if (init.authorizationToken === "")
+    if (init.authorizationToken === "") {
+      yield* requireReady(yield* byId(init.sandboxId))
       return yield* new Unauthenticated({ message: "authorization_token is required for ForwardTcp" })
+    }
+    // The actor knows the sandbox and its phase from memory: no statement is needed to open.
     const opener = yield* RelayOpener
     const metrics = yield* Metrics
     const { leg } = yield* relayFailure(

@@ -26,8 +26,6 @@ export class SandboxTokens extends Context.Tag("holdfast/SandboxTokens")<
     readonly mint: (sandboxId: string) => Effect.Effect<SandboxToken, Internal>
     /** The sandbox that the token speaks for. Fails with the texts of wire contract 1.3. */
     readonly verify: (token: string) => Effect.Effect<string, Unauthenticated>
-    /** True when the token names our key: it is ours to judge. */
-    readonly claims: (token: string) => boolean
     readonly jwks: unknown
   }
 >() {}
@@ -81,7 +79,6 @@ const make = (settings: SandboxTokenSettings) =>
 
     return SandboxTokens.of({
       jwks: { keys: [keys.jwk] },
-      claims: (token) => headerOf(token)["kid"] === keys.kid,
       mint: (sandboxId) =>
         Effect.gen(function* () {
           const nowMs = yield* Clock.currentTimeMillis
@@ -102,9 +99,9 @@ const make = (settings: SandboxTokenSettings) =>
       verify: (token) =>
         Effect.gen(function* () {
           const header = headerOf(token)
-          if (typeof header["kid"] !== "string")
+          if (typeof header.kid !== "string")
             return yield* new Unauthenticated({ message: "invalid token: missing kid" })
-          if (header["kid"] !== keys.kid)
+          if (header.kid !== keys.kid)
             return yield* new Unauthenticated({ message: "invalid token: unknown signing key" })
           const nowMs = yield* Clock.currentTimeMillis
           const { payload } = yield* Effect.tryPromise({
@@ -122,7 +119,7 @@ const make = (settings: SandboxTokenSettings) =>
             },
             catch: (cause) => new Unauthenticated({ message: `invalid token: ${reasonOf(cause)}` }),
           })
-          const sandboxId = payload["sandbox_id"]
+          const sandboxId = payload.sandbox_id
           if (typeof sandboxId !== "string" || sandboxId === "")
             return yield* new Unauthenticated({ message: "invalid token: InvalidToken" })
           return sandboxId

@@ -85,7 +85,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         yield* FiberHandle.clear(grace)
         yield* state.announce
         yield* Effect.logInfo("Session attached").pipe(
-          Effect.annotateLogs({ session: claim.sessionId, replica: claim.replica, epoch: proof.epoch }),
+          Effect.annotateLogs({ session: claim.sessionId, holder: claim.replica, epoch: proof.epoch }),
         )
         if (
           previous !== undefined &&
