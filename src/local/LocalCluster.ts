@@ -7,21 +7,22 @@
  * count as failed at the next start.
  */
 import { mkdirSync, realpathSync } from "node:fs"
-import { fileURLToPath } from "node:url"
 import { Data, Effect, type Scope } from "effect"
 import { ensureJwtKeys } from "../auth/JwtKeys.ts"
-import { ensureReplica } from "../auth/PeerCertificates.ts"
 import { limits } from "../domain/Limits.ts"
 import { Driver } from "../driver/Driver.ts"
-import * as Proc from "../driver/Proc.ts"
 import * as ProcessDriver from "../driver/ProcessDriver.ts"
 import * as ClusterState from "./ClusterState.ts"
 import * as EmbeddedPostgres from "./EmbeddedPostgres.ts"
 import * as FrontDoor from "./FrontDoor.ts"
 import { joinedReplicas } from "./JoinedReplicas.ts"
 import * as Ports from "./Ports.ts"
-import * as ReplicaProcess from "./ReplicaProcess.ts"
+import type * as ReplicaProcess from "./ReplicaProcess.ts"
+import type { LocalReplica } from "./ReplicaSet.ts"
+import * as ReplicaSet from "./ReplicaSet.ts"
 import * as Settings from "./ReplicaSettings.ts"
+
+export type { LocalReplica } from "./ReplicaSet.ts"
 
 /** The message says what failed and why, `next` what to do; `next` may be empty. */
 export class LocalClusterError extends Data.TaggedError("LocalClusterError")<{
@@ -56,15 +57,6 @@ export interface LocalClusterOptions {
   readonly onEvent?: (event: LocalClusterEvent) => void
 }
 
-export interface LocalReplica {
-  readonly name: string
-  /** For clients: `http://127.0.0.1:<port>`. */
-  readonly url: string
-  readonly metricsUrl: string
-  /** 0 while it does not run. */
-  readonly pid: number
-}
-
 export interface LocalCluster {
   readonly stateDir: string
   /** URL of the front door. */
@@ -90,10 +82,22 @@ export interface LocalCluster {
   readonly settingsFile: (name: string) => string
 }
 
-const mainModule = fileURLToPath(new URL("../main.ts", import.meta.url))
-
 const asError = (error: { readonly message: string; readonly next?: string }): LocalClusterError =>
   new LocalClusterError({ message: error.message, next: error.next ?? "" })
+
+/** Others may pass through it: as root, Postgres runs as another account. */
+const makeStateDir = (directory: string): Effect.Effect<string, LocalClusterError> =>
+  Effect.try({
+    try: () => {
+      mkdirSync(directory, { recursive: true, mode: 0o711 })
+      return realpathSync(directory)
+    },
+    catch: (error) =>
+      new LocalClusterError({
+        message: `cannot make the state directory: ${error instanceof Error ? error.message : String(error)}`,
+        next: "Choose another one with --state.",
+      }),
+  })
 
 const database = (
   options: LocalClusterOptions,
@@ -138,8 +142,7 @@ export const start = (
   options: LocalClusterOptions,
 ): Effect.Effect<LocalCluster, LocalClusterError, Scope.Scope> =>
   Effect.gen(function* () {
-    mkdirSync(options.stateDir, { recursive: true, mode: 0o711 })
-    const stateDir = realpathSync(options.stateDir)
+    const stateDir = yield* makeStateDir(options.stateDir)
     const count = options.database === "sqlite" ? 1 : options.replicas
     yield* ClusterState.claim(stateDir)
     const port = options.port === 0 ? yield* Ports.freeRange(count) : options.port
@@ -149,130 +152,69 @@ export const start = (
     yield* ensureJwtKeys(Settings.jwtDirectory(stateDir))
     yield* stopSandboxesAtEnd(stateDir, frontDoorUrl)
 
-    const processes: Array<ReplicaProcess.ReplicaProcess> = []
-    const clusterId = options.clusterId ?? "holdfast"
-    const viewOf = (name: string, index: number): LocalReplica => {
-      const ports = Ports.replicaPorts(port, index)
-      return {
-        name,
-        url: `http://${Ports.host}:${ports.client}`,
-        metricsUrl: `http://${Ports.host}:${ports.metrics}/metrics`,
-        pid: processes[index]?.identity()?.pid ?? 0,
-      }
-    }
-    const replicas = () => processes.map(({ name }, index) => viewOf(name, index))
-    const record = Effect.suspend(() =>
-      ClusterState.write(stateDir, {
-        up: Proc.identify(process.pid) ?? { pid: process.pid, startTicks: 0 },
-        frontDoor: frontDoorUrl,
-        replicas: processes.flatMap(({ name, identity }) => {
-          const running = identity()
-          return running === undefined ? [] : [{ name, ...running }]
-        }),
-      }),
-    )
-
-    const settingsOf = (index: number) =>
-      Effect.gen(function* () {
-        const name = `replica-${index + 1}`
-        const peerFiles = yield* ensureReplica({
-          directory: Settings.pkiDirectory(stateDir),
-          clusterId,
-          name,
-        })
-        const environment = {
-          ...Settings.environmentOf({
-            ...{ name, clusterId, databaseUrl, stateDir, peerFiles, publicUrl: frontDoorUrl },
-            ports: Ports.replicaPorts(port, index),
-            logLevel: options.logLevel ?? "info",
-          }),
-          ...options.environment?.(name),
-        }
-        yield* Effect.promise(() => Settings.writeSettings(stateDir, name, environment))
-        return environment
-      })
-
-    /** Takes the next name; does not start it. */
-    const declare = Effect.gen(function* () {
-      const index = processes.length
-      const name = `replica-${index + 1}`
-      const environment = yield* settingsOf(index)
-      const made = ReplicaProcess.make({
-        name,
-        command: options.gatewayCommand ?? [process.execPath, mainModule, "gateway", "run"],
-        environment: Settings.processEnvironment(environment, process.env),
-        logFile: Settings.logFileOf(stateDir, name),
-        readyUrl: `http://${Ports.host}:${Ports.replicaPorts(port, index).metrics}/readyz`,
-        onExit: (exit) => options.onEvent?.({ _tag: "ReplicaExited", exit }),
-      })
-      processes.push(made)
-      return made
+    const set = ReplicaSet.make({
+      ...{ stateDir, databaseUrl, port, frontDoorUrl },
+      clusterId: options.clusterId ?? "holdfast",
+      logLevel: options.logLevel ?? "info",
+      environment: options.environment ?? (() => ({})),
+      gatewayCommand: options.gatewayCommand,
+      onExit: (exit) => options.onEvent?.({ _tag: "ReplicaExited", exit }),
     })
-    const launch = (replica: ReplicaProcess.ReplicaProcess) =>
-      replica.launch.pipe(
-        // Before it is ready, so that a killed `up` leaves nothing that the next one does not know of.
-        Effect.zipRight(record),
-        Effect.zipRight(replica.ready),
-        Effect.zipRight(Effect.suspend(() => frontDoor.refresh)),
-        Effect.map(() => viewOf(replica.name, processes.indexOf(replica))),
-        Effect.tap((view) => Effect.sync(() => options.onEvent?.({ _tag: "ReplicaReady", replica: view }))),
-      )
-    const find = (name: string) =>
-      Effect.suspend(() => {
-        const found = processes.find((replica) => replica.name === name)
-        return found === undefined
-          ? new LocalClusterError({ message: `this cluster has no replica ${name}`, next: "" })
-          : Effect.succeed(found)
-      })
-    const withReplica = (
-      name: string,
-      use: (replica: ReplicaProcess.ReplicaProcess) => Effect.Effect<void>,
-    ) => Effect.flatMap(find(name), use).pipe(Effect.zipLeft(record))
-
-    const joined = yield* joinedReplicas(frontDoorUrl, () => processes.map(({ name }) => name))
+    const joined = yield* joinedReplicas(frontDoorUrl, () => set.views().map(({ name }) => name))
     const frontDoor = yield* FrontDoor.start({
       host: Ports.host,
       port,
-      replicas: Effect.sync(() => [
-        ...processes.map(({ name }, index) => {
-          const ports = Ports.replicaPorts(port, index)
-          const readyUrl = `http://${Ports.host}:${ports.metrics}/readyz`
-          return { name, host: Ports.host, port: ports.client, readyUrl }
-        }),
-        ...joined(),
-      ]),
+      replicas: Effect.sync(() => [...set.backends(), ...joined()]),
     })
-    yield* Effect.addFinalizer(() =>
-      Effect.forEach(processes, (replica) => replica.stop, { concurrency: "unbounded", discard: true }),
-    )
-    const first = yield* Effect.replicateEffect(declare, count)
-    yield* Effect.forEach(first, launch, { concurrency: "unbounded", discard: true })
-    // One more set of settings, for whoever wants to join a replica by hand.
-    if (options.database !== "sqlite") yield* settingsOf(processes.length)
+    yield* Effect.addFinalizer(() => set.stopAll)
 
+    const launch = (replica: ReplicaProcess.ReplicaProcess) =>
+      set.launch(replica).pipe(
+        Effect.zipLeft(frontDoor.refresh),
+        Effect.tap((view) => Effect.sync(() => options.onEvent?.({ _tag: "ReplicaReady", replica: view }))),
+      )
+    const first = yield* Effect.replicateEffect(set.declare, count)
+    yield* Effect.forEach(first, launch, { concurrency: "unbounded", discard: true })
+    if (options.database !== "sqlite") yield* set.writeSpareSettings
+
+    const withReplica = <A, E extends { readonly message: string }>(
+      name: string,
+      use: (replica: ReplicaProcess.ReplicaProcess) => Effect.Effect<A, E>,
+    ): Effect.Effect<A, LocalClusterError> =>
+      Effect.suspend(() => {
+        const found = set.find(name)
+        return found === undefined
+          ? Effect.fail(new LocalClusterError({ message: `this cluster has no replica ${name}`, next: "" }))
+          : Effect.mapError(use(found), asError)
+      })
+    const view = (name: string) => Effect.sync(() => set.views().find((replica) => replica.name === name))
     return {
       stateDir,
       frontDoor: frontDoorUrl,
       postgres,
-      replicas,
-      replica: (name) => Effect.map(find(name), (found) => viewOf(name, processes.indexOf(found))),
+      replicas: set.views,
+      replica: (name) =>
+        view(name).pipe(
+          Effect.filterOrFail(
+            (found) => found !== undefined,
+            () => new LocalClusterError({ message: `this cluster has no replica ${name}`, next: "" }),
+          ),
+        ),
       kill: (name) => withReplica(name, (replica) => replica.kill),
       stop: (name) => withReplica(name, (replica) => replica.stop),
-      restart: (name) =>
-        find(name).pipe(
-          Effect.tap((replica) => replica.stop),
-          Effect.flatMap(launch),
-          Effect.mapError(asError),
-        ),
+      restart: (name) => withReplica(name, (replica) => Effect.zipRight(replica.stop, launch(replica))),
       freeze: (name) => withReplica(name, (replica) => replica.freeze),
       thaw: (name) => withReplica(name, (replica) => replica.thaw),
-      add: Effect.gen(function* () {
-        if (processes.length >= limits.localReplicas) {
-          const message = `a local cluster has at most ${limits.localReplicas} replicas`
-          return yield* new LocalClusterError({ message, next: "" })
-        }
-        return yield* launch(yield* declare)
-      }).pipe(Effect.mapError(asError)),
+      add: Effect.suspend(() =>
+        set.views().length < limits.localReplicas
+          ? Effect.mapError(Effect.flatMap(set.declare, launch), asError)
+          : Effect.fail(
+              new LocalClusterError({
+                message: `a local cluster has at most ${limits.localReplicas} replicas`,
+                next: "",
+              }),
+            ),
+      ),
       settingsFile: (name) => Settings.settingsFileOf(stateDir, name),
     } satisfies LocalCluster
   }).pipe(Effect.mapError(asError))

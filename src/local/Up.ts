@@ -84,7 +84,8 @@ export const runUp = (options: UpOptions): Effect.Effect<number, CliFailure, Sco
       `Starting ${options.sqlite ? "one replica on SQLite" : `Postgres and ${options.replicas} replica${options.replicas === 1 ? "" : "s"}`} in ${options.stateDirectory} …`,
     )
     // Finalizers run last in, first out: this one speaks when all others are done.
-    yield* Effect.addFinalizer(() => voice.say("Stopped."))
+    let started = false
+    yield* Effect.addFinalizer(() => (started ? voice.say("Stopped.") : Effect.void))
     const cluster = yield* LocalCluster.start({
       stateDir: options.stateDirectory,
       replicas: options.replicas,
@@ -106,6 +107,7 @@ export const runUp = (options: UpOptions): Effect.Effect<number, CliFailure, Sco
           }),
       ),
     )
+    started = true
     yield* Effect.addFinalizer(() => voice.say("\nStopping the replicas, the sandboxes and the database …"))
     yield* voice.say(`\n${UpOutput.members(cluster, voice.color)}`)
 
