@@ -1,5 +1,3 @@
-import { existsSync } from "node:fs"
-import { join } from "node:path"
 import { PassThrough, Readable } from "node:stream"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
@@ -10,6 +8,14 @@ import { SandboxPhase } from "../../src/wire/OpenShell.ts"
 import { Collector, eventually, startPair } from "./Fixtures.ts"
 
 const streams = () => ({ stdout: new Collector(), stderr: new Collector() })
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
 
 describe("exec", () => {
   it.scopedLive("returns the command's exit code and keeps stdout and stderr apart", () =>
@@ -47,10 +53,15 @@ describe("exec", () => {
       const code = yield* exec(
         client,
         { sandboxId: id, command: ["bash", "-c", "read line; exit 3"] },
-        { ...io, stdin: Readable.from((async function* () {
-          yield Buffer.from("go\n")
-          await new Promise(() => undefined)
-        })()) },
+        {
+          ...io,
+          stdin: Readable.from(
+            (async function* () {
+              yield Buffer.from("go\n")
+              await new Promise(() => undefined)
+            })(),
+          ),
+        },
       )
       expect(code).toBe(3)
     }),
@@ -68,7 +79,11 @@ describe("exec", () => {
           client,
           {
             sandboxId: id,
-            command: ["bash", "-c", "stty size; trap 'stty size; exit 5' WINCH; while :; do read -t 1 x; done"],
+            command: [
+              "bash",
+              "-c",
+              "stty size; trap 'stty size; exit 5' WINCH; while :; do read -t 1 x; done",
+            ],
             terminal: { columns: 111, rows: 33 },
           },
           {
@@ -91,14 +106,15 @@ describe("exec", () => {
   it.scopedLive("kills the command when it is interrupted", () =>
     Effect.gen(function* () {
       const { double, client } = yield* startPair
-      const { id, home } = double.add("demo")
+      const { id } = double.add("demo")
       const io = streams()
-      const command = ["bash", "-c", 'echo started; sleep 1; sleep 1; touch "$HOME/survived"']
+      const command = ["bash", "-c", "echo $$; sleep 600"]
       const running = yield* Effect.fork(exec(client, { sandboxId: id, command }, io))
-      yield* Effect.promise(() => eventually("the command to start", () => io.stdout.text === "started\n"))
+      yield* Effect.promise(() => eventually("the command to start", () => io.stdout.text.endsWith("\n")))
+      const pid = Number(io.stdout.text)
+      expect(isAlive(pid)).toBe(true)
       yield* Fiber.interrupt(running)
-      yield* Effect.sleep("2500 millis")
-      expect(existsSync(join(home, "survived"))).toBe(false)
+      yield* Effect.promise(() => eventually("the command to be killed", () => !isAlive(pid)))
     }),
   )
 

@@ -24,7 +24,10 @@ const rendered = (request: ExecSandboxRequest): string => {
   if (request.command.length === 0) throw grpcError(Status.INVALID_ARGUMENT, "command is required")
   const words = [...request.command, request.workdir, ...Object.values(request.environment)]
   if (words.some((word) => /[\0\n\r]/.test(word))) {
-    throw grpcError(Status.INVALID_ARGUMENT, "command argument contains newline or carriage return characters")
+    throw grpcError(
+      Status.INVALID_ARGUMENT,
+      "command argument contains newline or carriage return characters",
+    )
   }
   if (request.command.some((word) => Buffer.byteLength(word) > 32_768)) {
     throw grpcError(Status.INVALID_ARGUMENT, "command argument exceeds 32768 byte limit")
@@ -37,7 +40,11 @@ const rendered = (request: ExecSandboxRequest): string => {
 type Call = TypedServerCall<typeof ExecSandboxInputSchema, typeof ExecSandboxEventSchema>
 type Output = TypedServerCall<typeof ExecSandboxRequestSchema, typeof ExecSandboxEventSchema>["send"]
 
-const environmentOf = ({ home }: Home): NodeJS.ProcessEnv => ({ PATH: process.env["PATH"], HOME: home, LC_ALL: "C.UTF-8" })
+const environmentOf = ({ home }: Home): NodeJS.ProcessEnv => ({
+  PATH: process.env["PATH"],
+  HOME: home,
+  LC_ALL: "C.UTF-8",
+})
 
 const runPiped = async (
   { home }: Home,
@@ -46,7 +53,11 @@ const runPiped = async (
   signal: AbortSignal,
   input: (child: ChildProcessWithoutNullStreams) => void,
 ): Promise<void> => {
-  const child = spawn("/bin/bash", ["-lc", command], { cwd: home, env: environmentOf({ home }), detached: true })
+  const child = spawn("/bin/bash", ["-lc", command], {
+    cwd: home,
+    env: environmentOf({ home }),
+    detached: true,
+  })
   const kill = (): void => {
     if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGKILL")
   }
@@ -54,7 +65,8 @@ const runPiped = async (
   child.stdin.on("error", () => undefined)
   input(child)
   const pump = async (source: NodeJS.ReadableStream, kind: "stdout" | "stderr"): Promise<void> => {
-    for await (const data of source) if (Buffer.isBuffer(data)) await send({ payload: { case: kind, value: { data } } })
+    for await (const data of source)
+      if (Buffer.isBuffer(data)) await send({ payload: { case: kind, value: { data } } })
   }
   const exited = new Promise<number>((resolve) => child.once("close", (code) => resolve(code ?? 137)))
   await Promise.all([pump(child.stdout, "stdout"), pump(child.stderr, "stderr")])

@@ -1,11 +1,17 @@
 import { createHash, randomBytes } from "node:crypto"
 import { createServer, type IncomingMessage } from "node:http"
-import { type AddressInfo, connect, createServer as createTcpServer, type Server, type Socket } from "node:net"
+import {
+  type AddressInfo,
+  connect,
+  createServer as createTcpServer,
+  type Server,
+  type Socket,
+} from "node:net"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { forward } from "../../src/client/Forward.ts"
-import { SandboxPhase } from "../../src/wire/OpenShell.ts"
 import { limits } from "../../src/domain/Limits.ts"
+import { SandboxPhase } from "../../src/wire/OpenShell.ts"
 import { eventually, startPair } from "./Fixtures.ts"
 
 const listening = (server: Server): Effect.Effect<number, never, Scope.Scope> =>
@@ -64,7 +70,9 @@ describe("forward", () => {
       const { port } = yield* opened(yield* listening(web))
       const url = `http://127.0.0.1:${port}/`
       const down = yield* Effect.promise(async () =>
-        createHash("sha256").update(Buffer.from(await (await fetch(url)).arrayBuffer())).digest("hex"),
+        createHash("sha256")
+          .update(Buffer.from(await (await fetch(url)).arrayBuffer()))
+          .digest("hex"),
       )
       expect(down).toBe(wanted)
       const up = yield* Effect.promise(async () => (await fetch(url, { method: "PUT", body })).text())
@@ -155,7 +163,10 @@ describe("forward", () => {
       )
       expect(outcome).toBe("reset")
       yield* Effect.promise(() => eventually("the error", () => errors.length === 1))
-      expect(errors[0]).toMatchObject({ _tag: "Unavailable", message: "supervisor relay failed: dial failed" })
+      expect(errors[0]).toMatchObject({
+        _tag: "Unavailable",
+        message: "supervisor relay failed: dial failed",
+      })
     }),
   )
 
@@ -169,9 +180,7 @@ describe("forward", () => {
       yield* Effect.scoped(
         Effect.gen(function* () {
           const { port } = yield* forward(client, { sandbox, host: "127.0.0.1", port: 0, remotePort })
-          yield* Effect.promise(
-            () => new Promise((resolve) => dial(port).on("data", resolve).write("x")),
-          )
+          yield* Effect.promise(() => new Promise((resolve) => dial(port).on("data", resolve).write("x")))
         }),
       )
       expect(double.revoked).toHaveLength(1)

@@ -9,8 +9,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { MessageInitShape } from "@bufbuild/protobuf"
 import { Status } from "../../src/domain/Status.ts"
-import { createGrpcServer, type MethodHandler } from "../../src/wire/grpc/GrpcServer.ts"
 import { grpcError } from "../../src/wire/grpc/GrpcError.ts"
+import { createGrpcServer, type MethodHandler } from "../../src/wire/grpc/GrpcServer.ts"
 import { methodPath, streamingHandler, unaryHandler } from "../../src/wire/grpc/Typed.ts"
 import { Admin } from "../../src/wire/HoldfastV1.ts"
 import {
@@ -54,7 +54,11 @@ export class GatewayDouble {
   /** Local ports that stand for the sandbox's SSH server. */
   sshPort = 0
   url = ""
-  readonly #watchers = new Set<{ readonly id: string; readonly send: (event: StreamEvent) => void; readonly end: () => void }>()
+  readonly #watchers = new Set<{
+    readonly id: string
+    readonly send: (event: StreamEvent) => void
+    readonly end: () => void
+  }>()
   readonly #root = mkdtempSync(join(tmpdir(), "holdfast-double-"))
   readonly #server = createGrpcServer({
     router: (path) => this.#handlers.get(path),
@@ -77,7 +81,10 @@ export class GatewayDouble {
     rmSync(this.#root, { recursive: true, force: true })
   }
 
-  add(name: string, options: Partial<Pick<DoubleSandbox, "workspace" | "labels" | "command">> = {}): DoubleSandbox {
+  add(
+    name: string,
+    options: Partial<Pick<DoubleSandbox, "workspace" | "labels" | "command">> = {},
+  ): DoubleSandbox {
     const sandbox: DoubleSandbox = {
       id: randomUUID(),
       name,
@@ -128,18 +135,23 @@ export class GatewayDouble {
 
   #ready(id: string): DoubleSandbox {
     const sandbox = this.#byId(id)
-    if (sandbox.phase !== SandboxPhase.READY) throw grpcError(Status.FAILED_PRECONDITION, "sandbox is not ready")
+    if (sandbox.phase !== SandboxPhase.READY)
+      throw grpcError(Status.FAILED_PRECONDITION, "sandbox is not ready")
     return sandbox
   }
 
   #methods(): Map<string, MethodHandler> {
     const service = OpenShell.method
     const handlers = new Map<string, MethodHandler>([
-      [methodPath(service.health), unaryHandler(service.health, async () => ({ status: 1, version: "0.0.0-double" }))],
+      [
+        methodPath(service.health),
+        unaryHandler(service.health, async () => ({ status: 1, version: "0.0.0-double" })),
+      ],
       [
         methodPath(service.createSandbox),
         unaryHandler(service.createSandbox, async ({ name, labels, spec }) => {
-          if (this.sandboxes.has(name)) throw grpcError(Status.ALREADY_EXISTS, `sandbox '${name}' already exists`)
+          if (this.sandboxes.has(name))
+            throw grpcError(Status.ALREADY_EXISTS, `sandbox '${name}' already exists`)
           const sandbox = this.add(name === "" ? "made-up" : name, { labels, command: spec?.command ?? [] })
           return { sandbox: wireOf(sandbox) }
         }),
@@ -211,7 +223,15 @@ export class GatewayDouble {
           clusterId: "double",
           answeredBy: "a",
           replicas: [
-            { name: "a", address: "127.0.0.1:2", url: this.url, live: true, self: true, shards: 300, sessions: 2 },
+            {
+              name: "a",
+              address: "127.0.0.1:2",
+              url: this.url,
+              live: true,
+              self: true,
+              shards: 300,
+              sessions: 2,
+            },
             { name: "b", address: "127.0.0.1:3", url: this.url, live: false },
           ],
         })),
@@ -283,7 +303,9 @@ export class GatewayDouble {
       const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true })
       await new Promise<void>((resolve, reject) => {
         socket.once("connect", resolve)
-        socket.once("error", () => reject(grpcError(Status.UNAVAILABLE, "supervisor relay failed: dial failed")))
+        socket.once("error", () =>
+          reject(grpcError(Status.UNAVAILABLE, "supervisor relay failed: dial failed")),
+        )
       })
       await joinSocket(serverLeg(call, incoming), socket).closed
     })

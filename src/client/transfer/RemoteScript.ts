@@ -66,7 +66,9 @@ case $1 in '~') set -- "$HOME" "\${@:2}";; '~/'*) set -- "$HOME/\${1#'~/'}" "\${
 export const uploadScript = `${common}
 need tar find sha256sum sort sed mktemp
 dest=$1 name=$2
-if [ -d "$dest" ]; then target=\${dest%/}/$name
+if [ -d "$dest" ]; then
+  base=$(cd -- "$dest" && pwd -P && printf .) || exit ${scriptExit.unwritable}
+  base=\${base%?.}; target=\${base%/}/$name
 else case $dest in
   */) mkdir -p -- "$dest" || exit ${scriptExit.unwritable}; target=$dest$name;;
   *) target=$dest;;
