@@ -1,0 +1,77 @@
+/** The layers of `src`: what may import what. Explained in docs/decisions/001-layers.md. */
+import path from "node:path"
+import { type Import, importsOf, type Source } from "./Sources.ts"
+
+/** A folder imports from those before it only. */
+export const layers = [
+  "domain",
+  "wire",
+  "observe",
+  "stream",
+  "store",
+  "cluster",
+  "auth",
+  "driver",
+  "sandbox",
+  "edge",
+  "reconcile",
+  "api",
+  "gateway",
+  "supervisor",
+  "client",
+  "cli",
+  "local",
+  "main.ts",
+] as const
+
+type Layer = (typeof layers)[number]
+
+/** Programs of their own beside the gateway: they share the wire with it and nothing else. */
+const narrow: Partial<Record<Layer, ReadonlyArray<Layer>>> = {
+  supervisor: ["domain", "wire", "observe"],
+  client: ["domain", "wire", "observe"],
+}
+
+const isLayer = (name: string): name is Layer => layers.some((layer) => layer === name)
+
+const layerOf = (file: string): string => file.split("/")[1] ?? ""
+
+/** `@scope/name` or `name` of a bare specifier. */
+const packageOf = (specifier: string): string =>
+  specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/")
+
+const problemOf = (
+  from: Layer,
+  file: string,
+  { specifier }: Import,
+  dependencies: ReadonlySet<string>,
+): string | undefined => {
+  if (specifier.startsWith("node:")) return undefined
+  if (!specifier.startsWith(".")) {
+    const name = packageOf(specifier)
+    return dependencies.has(name) ? undefined : `imports ${name}, which is not among the dependencies`
+  }
+  const target = path.posix.join(path.posix.dirname(file), specifier)
+  if (target === "package.json") return undefined
+  const to = layerOf(target)
+  if (!target.startsWith("src/") || !isLayer(to)) return `imports ${target}, which is in no layer`
+  if (to === from) return undefined
+  const allowed = narrow[from]
+  if (allowed !== undefined)
+    return allowed.includes(to) ? undefined : `imports ${target}: ${from} may use ${allowed.join(", ")} only`
+  return layers.indexOf(to) < layers.indexOf(from) ? undefined : `imports upwards: ${target}`
+}
+
+/** One line for each import that breaks the layers. `dependencies`: packages that `src` may use. */
+export const layerProblems = (
+  sources: ReadonlyArray<Source>,
+  dependencies: ReadonlySet<string>,
+): ReadonlyArray<string> =>
+  sources.flatMap((source) => {
+    const from = layerOf(source.file)
+    if (!isLayer(from)) return [`${source.file}: is in no layer; name its folder in test/check/Layers.ts`]
+    return importsOf(source).flatMap((one) => {
+      const problem = problemOf(from, source.file, one, dependencies)
+      return problem === undefined ? [] : [`${source.file}:${one.line}: ${problem}`]
+    })
+  })
