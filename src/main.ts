@@ -9,10 +9,7 @@ const { runCli } = await import("./cli/Cli.ts")
 
 const dependencies: CliDependencies = {
   runGateway: async (options) => (await import("./gateway/Gateway.ts")).runGateway(options),
-  runSupervisor: async (argv) => {
-    const { fromEnvironment, run } = await import("./supervisor/Supervisor.ts")
-    return run(fromEnvironment(process.env, argv))
-  },
+  runSupervisor: async (argv) => (await import("./supervisor/Supervisor.ts")).program(process.env, argv),
   runUp: async (options) => (await import("./local/Up.ts")).runUp(options),
 }
 

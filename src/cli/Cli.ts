@@ -92,7 +92,7 @@ export const runCli = async (argv: ReadonlyArray<string>, dependencies: CliDepen
   // The supervisor parses its own flags (they are OpenShell's), and starts without the tree.
   if (argv[0] === "supervisor" && !argv.some((word) => word === "--help" || word === "-h")) {
     const { execute } = await import("./Runtime.ts")
-    return execute(await dependencies.runSupervisor(argv.slice(1)), undefined, { endsBySignal: true })
+    return execute(await dependencies.runSupervisor(argv.slice(1)), undefined, { handlesSignals: true })
   }
   try {
     await buildProgram(dependencies, { argv, finish }).parseAsync(argv, { from: "user" })
