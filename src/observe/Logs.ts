@@ -20,17 +20,19 @@ const textOf = (part: unknown): string => {
   return String(part)
 }
 
-const jsonLines = Logger.make<unknown, void>(({ logLevel, message, annotations, cause, date, spans }) => {
-  const line: Record<string, unknown> = {
-    time: date.toISOString(),
-    level: logLevel.label.toLowerCase(),
-    message: (Array.isArray(message) ? message : [message]).map(textOf).join(" "),
-  }
-  for (const [key, value] of HashMap.entries(annotations)) line[key] = scrub(key, value)
-  for (const span of List.toArray(spans)) line[`span.${span.label}`] = date.getTime() - span.startTime
-  if (!Cause.isEmpty(cause)) line.cause = Cause.pretty(cause, { renderErrorCause: true })
-  process.stderr.write(`${JSON.stringify(line)}\n`)
-})
+export const jsonLines = Logger.make<unknown, void>(
+  ({ logLevel, message, annotations, cause, date, spans }) => {
+    const line: Record<string, unknown> = {
+      time: date.toISOString(),
+      level: logLevel.label.toLowerCase(),
+      message: (Array.isArray(message) ? message : [message]).map(textOf).join(" "),
+    }
+    for (const [key, value] of HashMap.entries(annotations)) line[key] = scrub(key, value)
+    for (const span of List.toArray(spans)) line[`span.${span.label}`] = date.getTime() - span.startTime
+    if (!Cause.isEmpty(cause)) line.cause = Cause.pretty(cause, { renderErrorCause: true })
+    process.stderr.write(`${JSON.stringify(line)}\n`)
+  },
+)
 
 export const layer = Logger.replace(Logger.defaultLogger, jsonLines)
 

@@ -98,5 +98,10 @@ export const joinSocket = (leg: RelayLeg, socket: Socket): Bridge => {
   if (leg.ended) void receiveEnd()
   if (stream.destroyed) streamClosed()
   else stream.resume()
+  // A target that was lost before it could be joined does not say so again.
+  if (socket.closed) {
+    abort("target was closed")
+    endClosed()
+  }
   return { closed: closed.promise, abort }
 }

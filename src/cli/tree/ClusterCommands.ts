@@ -26,7 +26,7 @@ export const addClusterCommands = (program: Command, context: TreeContext): void
     .allowUnknownOption()
     .action(
       lazily(context, async () => () => context.dependencies.runSupervisor(context.argv.slice(1)), {
-        endsBySignal: true,
+        handlesSignals: true,
       }),
     )
   program

@@ -68,6 +68,8 @@ export class Attachment {
 
 export class MainProcess {
   readonly exited: Promise<Exit>
+  /** Settles after the exit, when no terminal is attached any more. */
+  readonly drained: Promise<void>
   readonly child: RunningChild
   readonly tty: boolean
   exit: Exit | undefined
@@ -78,6 +80,7 @@ export class MainProcess {
   readonly #attachments = new Set<Attachment>()
   #stall: NodeJS.Timeout | undefined
   #exiting = false
+  #resolveDrained: () => void = () => undefined
 
   static async start(launcher: Launcher, spec: MainProcessSpec): Promise<MainProcess> {
     const child = await launcher.launch({
@@ -90,6 +93,9 @@ export class MainProcess {
   private constructor(child: RunningChild, tty: boolean) {
     this.tty = tty
     this.child = child
+    this.drained = new Promise((resolve) => {
+      this.#resolveDrained = resolve
+    })
     const { stdout, stderr } = this.child
     const sources = stderr === undefined ? [stdout] : [stdout, stderr]
     let open = sources.length
@@ -108,7 +114,8 @@ export class MainProcess {
       this.outputEnded = true
       this.exit = exit
       this.child.release()
-      for (const attachment of this.#attachments) attachment.options.onOutput()
+      for (const attachment of [...this.#attachments]) attachment.options.onOutput()
+      this.#checkDrained()
       return exit
     })
   }
@@ -137,6 +144,7 @@ export class MainProcess {
       }
     }
     this.#checkStall()
+    this.#checkDrained()
   }
 
   readFor(attachment: Attachment): Buffer | undefined {
@@ -159,6 +167,10 @@ export class MainProcess {
 
   signalFor(attachment: Attachment, name: NodeJS.Signals): void {
     if (this.owner === attachment && this.exit === undefined) this.child.signal(name)
+  }
+
+  #checkDrained(): void {
+    if (this.exit !== undefined && this.#attachments.size === 0) this.#resolveDrained()
   }
 
   /** A full-screen program paints itself anew for a terminal that has just taken over. */

@@ -67,7 +67,10 @@ const build = (options: SshServerOptions): SshServer & { readonly sockets: Reado
       sockets.add(socket)
       socket.once("close", () => sockets.delete(socket))
       // A client that only ends its direction is gone too: SSH has no half-close of a connection.
-      socket.once("end", () => socket.destroy())
+      socket.once("end", () => {
+        socket.end()
+        setTimeout(() => socket.destroy(), limits.mainDrainMs).unref()
+      })
       const login = setTimeout(() => {
         if (!users.has(socket)) socket.destroy()
       }, limits.sshAuthTimeoutMs)

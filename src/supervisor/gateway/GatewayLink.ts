@@ -1,0 +1,122 @@
+/** Connections and calls to the gateway cluster, with the sandbox's token on each of them. */
+import { readFile } from "node:fs/promises"
+import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf"
+import { Effect, Random, Redacted, type Scope } from "effect"
+import { limits } from "../../domain/Limits.ts"
+import { Status, type StatusCode } from "../../domain/Status.ts"
+import { type ClientTlsOptions, GrpcConnection } from "../../wire/grpc/GrpcClient.ts"
+import { type GrpcError, grpcError, toGrpcError } from "../../wire/grpc/GrpcError.ts"
+import { callUnary } from "../../wire/grpc/Typed.ts"
+import type { TlsFiles } from "../SupervisorConfig.ts"
+import { SupervisorError } from "../SupervisorError.ts"
+import type { TokenStore } from "./Token.ts"
+
+/** Failures that a later attempt may not meet (wire contract 1.3). */
+const retryable: ReadonlySet<StatusCode> = new Set([
+  Status.UNAVAILABLE,
+  Status.DEADLINE_EXCEEDED,
+  Status.RESOURCE_EXHAUSTED,
+  Status.ABORTED,
+  Status.INTERNAL,
+  Status.UNKNOWN,
+])
+
+export const isRetryable = (error: GrpcError): boolean => retryable.has(error.code)
+
+export class GatewayLink {
+  readonly #endpoints: ReadonlyArray<string>
+  readonly #tls: ClientTlsOptions | undefined
+  readonly token: TokenStore
+
+  constructor(endpoints: ReadonlyArray<string>, tls: ClientTlsOptions | undefined, token: TokenStore) {
+    this.#endpoints = endpoints
+    this.#tls = tls
+    this.token = token
+  }
+
+  /** A new connection to the first endpoint that answers, tried in random order. Not closed by a scope. */
+  readonly dial: Effect.Effect<GrpcConnection, GrpcError> = Effect.suspend(() =>
+    Effect.gen(this, function* () {
+      yield* Effect.promise(() => this.token.reread())
+      const order = [...(yield* Random.shuffle(this.#endpoints))]
+      const attempts = order.map((url) => this.#connect(url, order.length > 1))
+      return yield* attempts.reduce((first, next) => Effect.orElse(first, () => next))
+    }),
+  )
+
+  /** A connection for the length of a scope. */
+  readonly connection: Effect.Effect<GrpcConnection, GrpcError, Scope.Scope> = Effect.acquireRelease(
+    Effect.suspend(() => this.dial),
+    (connection) => Effect.sync(() => connection.destroy()),
+  )
+
+  /** One call on a connection of its own. */
+  call<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+  ): Effect.Effect<MessageShape<O>, GrpcError> {
+    return this.connection.pipe(
+      Effect.flatMap((connection) => this.callOn(connection, method, request)),
+      Effect.scoped,
+      Effect.timeoutFail({
+        duration: limits.supervisorCallTimeoutMs,
+        onTimeout: () => grpcError(Status.DEADLINE_EXCEEDED, "no answer from the gateway in time"),
+      }),
+    )
+  }
+
+  /** One call on a connection that exists. */
+  callOn<I extends DescMessage, O extends DescMessage>(
+    connection: GrpcConnection,
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+  ): Effect.Effect<MessageShape<O>, GrpcError> {
+    return Effect.tryPromise({
+      try: (signal) =>
+        callUnary(connection, method, request, { timeoutMs: limits.supervisorCallTimeoutMs, signal }),
+      catch: toGrpcError,
+    })
+  }
+
+  #connect(url: string, oneOfSeveral: boolean): Effect.Effect<GrpcConnection, GrpcError> {
+    return Effect.tryPromise({
+      try: (signal) =>
+        GrpcConnection.connect({
+          url,
+          connectTimeoutMs: oneOfSeveral ? limits.supervisorEndpointTimeoutMs : limits.connectTimeoutMs,
+          keepalive: {
+            intervalMs: limits.clientKeepaliveIntervalMs,
+            timeoutMs: limits.clientKeepaliveTimeoutMs,
+          },
+          headers: () => ({ authorization: `Bearer ${Redacted.value(this.token.current)}` }),
+          ...(this.#tls === undefined ? {} : { tls: this.#tls }),
+          signal,
+        }),
+      catch: toGrpcError,
+    })
+  }
+}
+
+/** Reads the TLS files once, as their variables name them. */
+export const readTls = (
+  files: TlsFiles | undefined,
+): Effect.Effect<ClientTlsOptions | undefined, SupervisorError> => {
+  if (files === undefined) return Effect.succeed(undefined)
+  const read = (variable: string, path: string): Effect.Effect<string, SupervisorError> =>
+    Effect.tryPromise({
+      try: () => readFile(path, "utf8"),
+      catch: (cause) =>
+        new SupervisorError({
+          reason: "configuration",
+          message: `${variable}: ${cause instanceof Error ? cause.message : "not readable"}`,
+        }),
+    })
+  return Effect.gen(function* () {
+    const { identity, serverName } = files
+    const ca = yield* read("OPENSHELL_TLS_CA", files.ca)
+    const name = serverName === undefined ? {} : { serverName }
+    if (identity === undefined) return { ca, ...name }
+    const cert = yield* read("OPENSHELL_TLS_CERT", identity.cert)
+    return { ca, cert, key: yield* read("OPENSHELL_TLS_KEY", identity.key), ...name }
+  })
+}

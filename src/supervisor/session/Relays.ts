@@ -1,0 +1,139 @@
+/**
+ * The relays that gateways ask for. Each dials its target first, says how that went on the session's stream,
+ * then opens a `RelayStream` on the same connection and moves bytes. Plain callbacks: this is the path on which
+ * a user waits.
+ */
+import type { MessageInitShape } from "@bufbuild/protobuf"
+import { limits } from "../../domain/Limits.ts"
+import { Status } from "../../domain/Status.ts"
+import type { GrpcConnection } from "../../wire/grpc/GrpcClient.ts"
+import { GrpcError, grpcError } from "../../wire/grpc/GrpcError.ts"
+import { encodeMessage, methodPath } from "../../wire/grpc/Typed.ts"
+import {
+  OpenShell,
+  RelayFrameSchema,
+  type RelayOpen,
+  type RelayOpenResultSchema,
+} from "../../wire/OpenShell.ts"
+import { clientLeg } from "../../wire/RelayLeg.ts"
+import type { Log } from "../Log.ts"
+import type { SshServer } from "../ssh/SshServer.ts"
+import type { EpochFence } from "./EpochFence.ts"
+import { dialTarget, type Target } from "./RelayTarget.ts"
+
+export interface RelaySession {
+  readonly id: string
+  readonly connection: GrpcConnection
+  readonly sendResult: (result: MessageInitShape<typeof RelayOpenResultSchema>) => void
+}
+
+interface Relay {
+  readonly connection: GrpcConnection
+  abort: (reason: string) => void
+}
+
+export interface RelaysOptions {
+  readonly ssh: SshServer
+  readonly fence: EpochFence
+  readonly log: Log
+}
+
+const relayPath = methodPath(OpenShell.method.relayStream)
+
+export class Relays {
+  readonly #options: RelaysOptions
+  readonly #relays = new Map<string, Relay>()
+
+  constructor(options: RelaysOptions) {
+    this.#options = options
+  }
+
+  /** Channels that are open now, for the next hello. */
+  get liveChannelIds(): ReadonlyArray<string> {
+    return [...this.#relays.keys()]
+  }
+
+  /** Serves one request of a gateway; never throws. */
+  async open(session: RelaySession, request: RelayOpen): Promise<void> {
+    const { channelId } = request
+    const fields = { session: session.id, relay: channelId, service: request.serviceId }
+    const known = this.#relays.get(channelId)
+    // A gateway that repeats itself on one session is being served; a new session means that its wait began anew.
+    if (channelId === "" || known?.connection === session.connection) return
+    known?.abort("asked for again by a new session")
+
+    const refusal = this.#refusal(request)
+    if (refusal !== undefined) {
+      this.#options.log("warn", "relay refused", { ...fields, reason: refusal })
+      session.sendResult({ channelId, success: false, error: refusal })
+      return
+    }
+    const cancelled = new AbortController()
+    const relay: Relay = { connection: session.connection, abort: (reason) => cancelled.abort(reason) }
+    this.#relays.set(channelId, relay)
+    try {
+      await this.#serve(session, request, relay, cancelled.signal, fields)
+    } finally {
+      if (this.#relays.get(channelId) === relay) this.#relays.delete(channelId)
+    }
+  }
+
+  abortAll(reason: string): void {
+    for (const relay of this.#relays.values()) relay.abort(reason)
+  }
+
+  #refusal(request: RelayOpen): string | undefined {
+    if (this.#relays.size >= limits.supervisorRelays) {
+      return `this sandbox serves ${limits.supervisorRelays} relays already`
+    }
+    return this.#options.fence.admit(request.holdfast?.epoch)
+  }
+
+  async #serve(
+    session: RelaySession,
+    request: RelayOpen,
+    relay: Relay,
+    cancelled: AbortSignal,
+    fields: Record<string, string>,
+  ): Promise<void> {
+    const { channelId } = request
+    const { log } = this.#options
+    const target = await dialTarget(request.target, this.#options.ssh, cancelled)
+    if (typeof target === "string") {
+      log("info", "relay target not reached", { ...fields, reason: target })
+      session.sendResult({ channelId, success: false, error: target })
+      return
+    }
+    session.sendResult({ channelId, success: true })
+    const outcome = await this.#join(session, channelId, target, relay, cancelled)
+    log("debug", "relay closed", { ...fields, ...outcome })
+  }
+
+  async #join(
+    { connection }: RelaySession,
+    channelId: string,
+    target: Target,
+    relay: Relay,
+    cancelled: AbortSignal,
+  ): Promise<Record<string, string | number>> {
+    const claim = new AbortController()
+    const timer = setTimeout(
+      () => claim.abort(grpcError(Status.DEADLINE_EXCEEDED, "the gateway did not answer the relay")),
+      limits.relayClaimTimeoutMs,
+    )
+    cancelled.addEventListener("abort", () => claim.abort(), { once: true })
+    try {
+      const call = connection.open(relayPath, { signal: claim.signal })
+      await call.write(encodeMessage(RelayFrameSchema, { payload: { case: "init", value: { channelId } } }))
+      await call.headers
+      clearTimeout(timer)
+      const joined = target.join(clientLeg(call))
+      relay.abort = joined.abort
+      return await joined.closed
+    } catch (cause) {
+      clearTimeout(timer)
+      target.abandon()
+      return { reason: cause instanceof GrpcError ? cause.message : String(cause) }
+    }
+  }
+}

@@ -1,0 +1,201 @@
+/** One session: hello, the gateway's answer, heartbeats, and requests for relays until the stream ends. */
+import type { MessageInitShape } from "@bufbuild/protobuf"
+import { Clock, Data, Effect } from "effect"
+import { limits } from "../../domain/Limits.ts"
+import { Status } from "../../domain/Status.ts"
+import type { GrpcConnection } from "../../wire/grpc/GrpcClient.ts"
+import { type GrpcError, grpcError, toGrpcError } from "../../wire/grpc/GrpcError.ts"
+import { openTyped, type TypedCall } from "../../wire/grpc/Typed.ts"
+import {
+  type GatewayMessage,
+  type GatewayMessageSchema,
+  OpenShell,
+  type SessionAccepted,
+  type SessionRejected,
+  type SupervisorMessageSchema,
+} from "../../wire/OpenShell.ts"
+import type { Log } from "../Log.ts"
+import type { EpochFence } from "./EpochFence.ts"
+import type { RelaySession, Relays } from "./Relays.ts"
+
+/** Who this supervisor is, the same in every hello of one process. */
+export interface Identity {
+  readonly sandboxId: string
+  readonly instanceId: string
+  readonly startedAtMs: number
+}
+
+export interface SessionDependencies {
+  readonly identity: Identity
+  readonly relays: Relays
+  readonly fence: EpochFence
+  readonly log: Log
+  readonly onAccepted: (connection: GrpcConnection, accepted: SessionAccepted) => void
+}
+
+/** A session is over, or did not come about. */
+export class SessionEnded extends Data.TaggedError("SessionEnded")<{
+  readonly message: string
+  readonly accepted: boolean
+  /** From the accepted hello to the end. */
+  readonly livedMs: number
+  /** How long the gateway asks us to wait. */
+  readonly advisedMs: number | undefined
+}> {}
+
+type SessionCall = TypedCall<typeof SupervisorMessageSchema, typeof GatewayMessageSchema>
+type Payload = NonNullable<MessageInitShape<typeof SupervisorMessageSchema>["payload"]>
+
+const ended = (message: string, advisedMs?: number): SessionEnded =>
+  new SessionEnded({ message, accepted: false, livedMs: 0, advisedMs })
+
+const failed = (error: GrpcError): SessionEnded => ended(`${error.message} (status ${error.code})`)
+
+const say = (call: SessionCall, payload: Payload): void => {
+  // A stream that no longer takes messages is noticed by whoever reads it.
+  call.send({ payload }).catch(() => undefined)
+}
+
+const receive = (call: SessionCall): Effect.Effect<GatewayMessage | undefined, GrpcError> =>
+  Effect.tryPromise({ try: () => call.receive(), catch: toGrpcError })
+
+const hello = (call: SessionCall, connectionEpoch: bigint, dependencies: SessionDependencies): void => {
+  const { identity, relays } = dependencies
+  say(call, {
+    case: "hello",
+    value: {
+      sandboxId: identity.sandboxId,
+      instanceId: identity.instanceId,
+      holdfast: {
+        connectionEpoch,
+        instanceStartedAtMs: BigInt(identity.startedAtMs),
+        fence: true,
+        liveChannelIds: [...relays.liveChannelIds],
+      },
+    },
+  })
+}
+
+const rejected = ({ reason, holdfast }: SessionRejected, fence: EpochFence): SessionEnded => {
+  fence.observe(holdfast?.epoch ?? 0n)
+  return ended(`the gateway rejected the session: ${reason}`, advice(holdfast?.reconnectDelayMs))
+}
+
+const advice = (delayMs: number | undefined): number | undefined =>
+  delayMs === undefined || delayMs === 0 ? undefined : delayMs
+
+const accept = (
+  call: SessionCall,
+  { fence }: SessionDependencies,
+): Effect.Effect<SessionAccepted, SessionEnded> =>
+  receive(call).pipe(
+    Effect.timeoutFail({
+      duration: limits.supervisorAcceptMs,
+      onTimeout: () => grpcError(Status.DEADLINE_EXCEEDED, "the gateway did not answer the hello"),
+    }),
+    Effect.mapError(failed),
+    Effect.flatMap((first) => {
+      if (first?.payload.case === "sessionAccepted") {
+        fence.observe(first.payload.value.holdfast?.epoch ?? 0n)
+        return Effect.succeed(first.payload.value)
+      }
+      if (first?.payload.case === "sessionRejected") return rejected(first.payload.value, fence)
+      return ended(`the gateway answered the hello with ${first?.payload.case ?? "the end of the stream"}`)
+    }),
+  )
+
+/** The server lets running calls finish here and takes no new ones: relays need another connection. */
+const leaving = grpcError(Status.UNAVAILABLE, "the gateway is closing this connection")
+
+/** Serves until the stream ends; succeeds never. */
+const serve = (
+  call: SessionCall,
+  session: RelaySession,
+  { relays, log }: SessionDependencies,
+): Effect.Effect<never, GrpcError> =>
+  receive(call).pipe(
+    Effect.flatMap((message) => {
+      if (message === undefined) return grpcError(Status.OK, "the gateway ended the session")
+      const { payload } = message
+      switch (payload.case) {
+        case "relayOpen":
+          if (session.connection.draining) return leaving
+          void relays.open(session, payload.value)
+          break
+        case "relayClose":
+          log("debug", "gateway closed a relay", {
+            relay: payload.value.channelId,
+            reason: payload.value.reason,
+          })
+          break
+        case "heartbeat":
+          break
+        default:
+          log("warn", "unexpected message on the session", {
+            session: session.id,
+            kind: payload.case ?? "unknown",
+          })
+      }
+      return Effect.void
+    }),
+    Effect.forever,
+  )
+
+const heartbeats = (
+  call: SessionCall,
+  session: RelaySession,
+  accepted: SessionAccepted,
+): Effect.Effect<never, GrpcError> =>
+  Effect.suspend(() => {
+    if (session.connection.draining) return leaving
+    say(call, { case: "heartbeat", value: {} })
+    return Effect.void
+  }).pipe(
+    Effect.delay(Math.max(limits.supervisorHeartbeatMinMs, accepted.heartbeatIntervalSecs * 1_000)),
+    Effect.forever,
+  )
+
+/**
+ * Runs a session on a connection until it is over. The connection stays: relays on it may outlive the session.
+ */
+export const runSession = (
+  connection: GrpcConnection,
+  connectionEpoch: bigint,
+  dependencies: SessionDependencies,
+): Effect.Effect<never, SessionEnded> =>
+  Effect.gen(function* () {
+    const call = yield* Effect.try({
+      try: () => openTyped(connection, OpenShell.method.connectSupervisor),
+      catch: (cause) => failed(toGrpcError(cause)),
+    })
+    yield* Effect.addFinalizer(() => Effect.sync(() => call.cancel()))
+    hello(call, connectionEpoch, dependencies)
+    const accepted = yield* accept(call, dependencies)
+    const acceptedAtMs = yield* Clock.currentTimeMillis
+    dependencies.onAccepted(connection, accepted)
+    dependencies.log("info", "session accepted", {
+      session: accepted.sessionId,
+      replica: accepted.holdfast?.replica ?? "",
+      connectionEpoch: Number(connectionEpoch),
+    })
+    const session: RelaySession = {
+      id: accepted.sessionId,
+      connection,
+      sendResult: (value) => say(call, { case: "relayOpenResult", value }),
+    }
+    return yield* serve(call, session, dependencies).pipe(
+      Effect.raceFirst(heartbeats(call, session, accepted)),
+      Effect.catchAll((error) =>
+        Effect.flatMap(
+          Clock.currentTimeMillis,
+          (now) =>
+            new SessionEnded({
+              message: error.message,
+              accepted: true,
+              livedMs: now - acceptedAtMs,
+              advisedMs: advice(accepted.holdfast?.reconnectDelayMs),
+            }),
+        ),
+      ),
+    )
+  }).pipe(Effect.scoped)
