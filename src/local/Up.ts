@@ -65,13 +65,17 @@ const demonstrate = (cluster: LocalCluster.LocalCluster, voice: Voice): Effect.E
     yield* voice.say(`\n${UpOutput.answers(answers, voice.color)}`)
   })
 
-const demonstrationFailure = (error: ClientError, cluster: LocalCluster.LocalCluster): CliFailure =>
-  explain(error, {
+/** `--once` promises exit code 0 or 1, so the codes of the errors themselves do not show. */
+const demonstrationFailure = (error: ClientError, cluster: LocalCluster.LocalCluster): CliFailure => {
+  const { what, why, cause } = explain(error, {
     action: `show the sandbox ${Demonstration.sandboxName} at work`,
     gateway: cluster.frontDoor,
     workspace: "default",
     sandbox: Demonstration.sandboxName,
   })
+  const next = `The logs are ${cluster.stateDir}/logs/*.log and ${cluster.stateDir}/sandboxes/*/run/supervisor.log.`
+  return new CliFailure({ what, why, next, cause, exitCode: 1 })
+}
 
 /**
  * The whole command. Ends with exit code 0 or 1 after `--once`; otherwise it ends by interruption. Closing
