@@ -1,4 +1,4 @@
-import { Data } from "effect"
+import * as Data from "effect/Data"
 import { Status, type StatusCode } from "../../domain/Status.ts"
 
 /** A call's failure as it appears on the wire: the status code and the text of `grpc-message`. */
