@@ -3,7 +3,7 @@ import { attempting, openGateway } from "../Gateway.ts"
 import type { Implementation } from "../Invocation.ts"
 import { unlessNegated } from "../Options.ts"
 import { printListing } from "../Output.ts"
-import { replicaJson } from "./GatewayStatus.ts"
+import { byName, replicaJson } from "./GatewayStatus.ts"
 
 export const gatewayMembers: Implementation = (invocation) =>
   Effect.gen(function* () {
@@ -12,7 +12,7 @@ export const gatewayMembers: Implementation = (invocation) =>
       attempting(gateway, { action: "list the gateway's replicas" }),
     )
     yield* printListing(invocation, {
-      rows: replicas,
+      rows: byName(replicas),
       columns: [
         { heading: "NAME", value: ({ name }) => name },
         { heading: "LIVE", value: ({ live }) => (live ? "yes" : "no") },

@@ -45,6 +45,9 @@ export const replicaJson = (replica: Replica) => ({
   self: replica.self,
 })
 
+export const byName = (replicas: ReadonlyArray<Replica>): ReadonlyArray<Replica> =>
+  replicas.toSorted((left, right) => left.name.localeCompare(right.name, "en", { numeric: true }))
+
 /** Exit code 0 while every replica is live, 1 otherwise: usable as a check. */
 export const gatewayStatus: Implementation = (invocation) =>
   Effect.gen(function* () {
@@ -54,7 +57,8 @@ export const gatewayStatus: Implementation = (invocation) =>
       attempting(gateway, { action: "read the gateway's status" }),
     )
     if (status === undefined) return yield* plainStatus(gateway, invocation)
-    const { clusterId, answeredBy, replicas } = status
+    const { clusterId, answeredBy } = status
+    const replicas = byName(status.replicas)
     if (invocation.globals.output === "json") {
       yield* printJson({
         clusterId,
