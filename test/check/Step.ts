@@ -74,12 +74,12 @@ export const run = (command: ReadonlyArray<string>, options: RunOptions): Promis
       signal("SIGTERM")
       process.exit(130)
     }
-    process.once("SIGINT", interrupted)
+    for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, interrupted)
 
     const finish = (passed: boolean): void => {
       clearTimeout(deadline)
       clearTimeout(kill)
-      process.off("SIGINT", interrupted)
+      for (const name of ["SIGINT", "SIGTERM"] as const) process.off(name, interrupted)
       const text = Buffer.concat(chunks).toString("utf8")
       const cut = dropped === 0 ? "" : `\n(${dropped} more bytes of output)`
       resolve({ passed, output: `${text}${cut}${verdict === "" ? "" : `\n${verdict}`}` })
