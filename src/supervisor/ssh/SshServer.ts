@@ -6,7 +6,7 @@
  */
 import type { Duplex } from "node:stream"
 import { Effect, type Scope } from "effect"
-import { type Connection, Server, utils } from "ssh2"
+import ssh2, { type Connection } from "ssh2"
 import { limits } from "../../domain/Limits.ts"
 import { loopbackTarget } from "../Loopback.ts"
 import type { Launcher } from "../process/Launcher.ts"
@@ -14,6 +14,9 @@ import type { MainProcess } from "../process/MainProcess.ts"
 import { serveForward } from "./ForwardChannel.ts"
 import { serveSession } from "./SessionChannel.ts"
 import { type AcceptsDuplex, prohibit, socketOf } from "./Ssh2Quirks.ts"
+
+// Node finds only some of the names in this CommonJS module, and these are not among them.
+const { Server, utils } = ssh2
 
 export interface SshServerOptions {
   readonly launcher: Launcher
