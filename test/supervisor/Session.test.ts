@@ -62,7 +62,10 @@ const tcp = (port: number, host = "127.0.0.1") => ({
 const ssh = { case: "ssh" as const, value: { $typeName: "openshell.v1.SshRelayTarget" as const } }
 
 const listen = async (serve: (socket: Socket) => void): Promise<number> => {
-  const server = net.createServer({ allowHalfOpen: true }, serve)
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on("error", () => undefined)
+    serve(socket)
+  })
   cleanups.push(() => void server.close())
   server.listen(0, "127.0.0.1")
   await once(server, "listening")
@@ -79,6 +82,10 @@ const read = async (duplex: RelayDuplex): Promise<string> => {
 const exec = async (on: DoubleSession, command: string): Promise<{ code: unknown; output: string }> => {
   const sock = await on.openRelay(ssh)
   const client = new Client()
+  let failure = ""
+  client.on("error", (error) => {
+    failure = error.message
+  })
   client.connect({ sock, username: "sandbox" })
   await once(client, "ready")
   return new Promise((resolve, reject) => {
@@ -94,7 +101,7 @@ const exec = async (on: DoubleSession, command: string): Promise<{ code: unknown
       })
       channel.on("close", () => {
         client.end()
-        resolve({ code, output })
+        sock.once("close", () => (failure === "" ? resolve({ code, output }) : reject(new Error(failure))))
       })
     })
   })
@@ -231,7 +238,8 @@ describe("the calls beside the session", () => {
     expect((await exec(on, "echo $API_KEY $OPENSHELL_SANDBOX")).output).toBe("one demo\n")
     gateway.providerEnvironment = { API_KEY: "two" }
     gateway.providerRevision = 2n
-    await until("a poll", () => gateway.configCalls.length > 3)
+    const before = gateway.configCalls.length
+    await until("two more polls", () => gateway.configCalls.length > before + 1)
     expect((await exec(on, "echo $API_KEY")).output).toBe("two\n")
   })
 
