@@ -35,6 +35,8 @@ const make = Effect.gen(function* () {
 
   const storage = RunnerStorage.RunnerStorage.of({
     ...memory,
+    // Nobody else can take a shard.
+    refresh: (_, shards) => Effect.succeed(Array.from(shards)),
     register: (runner, healthy) => Effect.as(memory.register(runner, healthy), machineId),
     acquire: (_, shards) =>
       Effect.gen(function* () {

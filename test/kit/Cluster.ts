@@ -13,6 +13,8 @@ import { OpenShell, type Sandbox, SandboxPhase, type SandboxSpecSchema } from ".
 
 export interface TestClusterOptions {
   readonly replicas?: number
+  /** Default `postgres`. */
+  readonly database?: "postgres" | "sqlite"
   /** Sandboxes get no supervisor of their own: the test plays it. */
   readonly withoutSupervisors?: boolean
   readonly environment?: (name: string) => Readonly<Record<string, string>>
@@ -43,7 +45,7 @@ export class TestCluster {
         stateDir,
         replicas: options.replicas ?? 3,
         port: 0,
-        database: "postgres",
+        database: options.database ?? "postgres",
         durability: "none",
         environment: (name) => ({
           ...(options.withoutSupervisors ? { HOLDFAST_SUPERVISOR_COMMAND: idleCommand } : {}),
