@@ -2,7 +2,7 @@
  * Who runs a local cluster in a state directory. One process at a time; what a killed one left running is
  * ended by the next.
  */
-import { renameSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs"
 import { mkdir, readFile } from "node:fs/promises"
 import path from "node:path"
 import { Data, Effect, Option, Schema, type Scope } from "effect"
@@ -54,6 +54,27 @@ const endLeftovers = (record: ClusterRecord): Effect.Effect<void> => {
     Effect.asVoid,
   )
 }
+
+/**
+ * A directory keeps to the kind of database that it began with: the sandboxes in it are known to that one
+ * alone, and another would take their files for those of deleted sandboxes.
+ */
+export const keepDatabase = (
+  stateDir: string,
+  kind: "postgres" | "sqlite",
+): Effect.Effect<void, StateInUse> =>
+  Effect.suspend(() => {
+    const file = path.join(stateDir, "database")
+    const known = existsSync(file) ? readFileSync(file, "utf8").trim() : kind
+    if (known !== kind) {
+      return new StateInUse({
+        message: `${stateDir} belongs to a cluster on ${known}, not on ${kind}`,
+        next: `Start it ${known === "sqlite" ? "with" : "without"} --sqlite, or choose another directory with --state.`,
+      })
+    }
+    writeFileSync(file, `${kind}\n`)
+    return Effect.void
+  })
 
 /** Makes the directory and holds it until the scope closes. */
 export const claim = (stateDir: string): Effect.Effect<void, StateInUse, Scope.Scope> =>

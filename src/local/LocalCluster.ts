@@ -145,6 +145,7 @@ export const start = (
     const stateDir = yield* makeStateDir(options.stateDir)
     const count = options.database === "sqlite" ? 1 : options.replicas
     yield* ClusterState.claim(stateDir)
+    if (typeof options.database === "string") yield* ClusterState.keepDatabase(stateDir, options.database)
     const port = options.port === 0 ? yield* Ports.freeRange(count) : options.port
     yield* Ports.checkFree(Ports.portsOf(port, count))
     const frontDoorUrl = `http://${Ports.host}:${port}`

@@ -62,7 +62,7 @@ const demonstrate = (cluster: LocalCluster.LocalCluster, voice: Voice): Effect.E
       cluster.replicas().filter(({ pid }) => pid !== 0),
       (replica) => Demonstration.askThrough(replica, sandbox),
     )
-    yield* voice.say(`\n${UpOutput.answers(answers, voice.color)}`)
+    yield* voice.say(`\n${UpOutput.answers(answers, voice.color)}`.trimEnd())
   })
 
 /** `--once` promises exit code 0 or 1, so the codes of the errors themselves do not show. */
@@ -113,7 +113,7 @@ export const runUp = (options: UpOptions): Effect.Effect<number, CliFailure, Sco
     )
     started = true
     yield* Effect.addFinalizer(() => voice.say("\nStopping the replicas, the sandboxes and the database …"))
-    yield* voice.say(`\n${UpOutput.members(cluster, voice.color)}`)
+    yield* voice.say(`\n${UpOutput.members(cluster, voice.color).trimEnd()}`)
 
     const shown = yield* Effect.either(demonstrate(cluster, voice))
     if (options.json) yield* Effect.sync(() => process.stdout.write(`${UpOutput.readyLine(cluster)}\n`))
@@ -123,6 +123,6 @@ export const runUp = (options: UpOptions): Effect.Effect<number, CliFailure, Sco
       yield* voice.say(`\n${failure.what}: ${failure.why ?? ""}\nThe cluster itself runs.`)
     }
     if (options.once) return 0
-    yield* voice.say(UpOutput.tryNext(cluster, voice.color))
+    yield* voice.say(`\n${UpOutput.tryNext(cluster, voice.color)}`)
     return yield* Effect.never
   })

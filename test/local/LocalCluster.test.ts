@@ -142,6 +142,14 @@ describe("LocalCluster", { timeout: 60_000 }, () => {
     )
   })
 
+  it("keeps a state directory to the kind of database that it began with", async () => {
+    await run(() => Effect.void, { database: "sqlite" })
+    const error = await refusal({ database: "postgres" })
+    expect(error.message).toBe(`${stateDir} belongs to a cluster on sqlite, not on postgres`)
+    expect(error.next).toContain("with --sqlite")
+    await run(() => Effect.void, { database: "sqlite" })
+  })
+
   it("names the port that is taken, who has it, and what to do", async () => {
     const port = await Effect.runPromise(Effect.scoped(freeRange(2)))
     const blocker = net.createServer()

@@ -91,6 +91,14 @@ describe("holdfast up", { timeout: 240_000 }, () => {
   }
   const exec = (url: string, ...command: ReadonlyArray<string>) =>
     run(["--gateway", url, "sandbox", "exec", "demo", "--", ...command])
+  /** The name of the replica that a new connection to the address reaches. */
+  const answeredBy = async (url: string): Promise<string | undefined> => {
+    const { stdout } = await run(["--gateway", url, "-o", "json", "gateway", "members"])
+    const members: ReadonlyArray<{ readonly name: string; readonly self: boolean }> = JSON.parse(
+      stdout || "[]",
+    )
+    return members.find(({ self }) => self)?.name
+  }
   /** Supervisors of the state directory that run now. */
   const supervisors = async () => {
     const ids = await readdir(path.join(stateDir, "sandboxes")).catch(() => [])
@@ -120,7 +128,7 @@ describe("holdfast up", { timeout: 240_000 }, () => {
     expect(ready.replicas).toHaveLength(1)
   })
 
-  it("outlives a killed replica, takes it back by hand, refuses a second up, and finds its state again", async () => {
+  it("outlives a killed replica, takes it and one more by hand, refuses a second up, and finds its state again", async () => {
     const up = start("--json")
     const ready = await up.ready()
     expect(await exec(ready.frontDoor, "sh", "-c", "echo kept > ~/kept; cat ~/kept")).toMatchObject({
@@ -140,6 +148,15 @@ describe("holdfast up", { timeout: 240_000 }, () => {
       stdio: "ignore",
     })
     await eventually(async () => (await exec(second.url, "echo", "back")).stdout === "back\n")
+
+    const joining = spawn(
+      process.execPath,
+      [`--env-file=${path.join(stateDir, "replicas/replica-4.env")}`, main, "gateway", "run"],
+      { stdio: "ignore" },
+    )
+    await eventually(async () => (await answeredBy(ready.frontDoor)) === "replica-4")
+    joining.kill("SIGKILL")
+    await new Promise((resolve) => joining.once("exit", resolve))
 
     const refused = await run(["up", ...common()])
     expect(refused.code).toBe(1)
