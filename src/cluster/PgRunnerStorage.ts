@@ -8,6 +8,7 @@ import { PersistenceError } from "@effect/cluster/ClusterError"
 import { Clock, Context, Effect, Layer, Schedule } from "effect"
 import { FailedPrecondition, Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
+import { Metrics } from "../observe/Metrics.ts"
 import { schemaName } from "../store/SchemaName.ts"
 import { ClusterConfig } from "./ClusterConfig.ts"
 import { lockClasses } from "./LockNumbers.ts"
@@ -38,6 +39,7 @@ export const hostPort = (address: string) => {
 const make = Effect.gen(function* () {
   const config = yield* ClusterConfig
   const membership = yield* Membership
+  const metrics = yield* Metrics
   const locks = lockClasses(config.clusterId)
   const address = `${config.peerAdvertise.host}:${config.peerAdvertise.port}`
   const startedAtMs = yield* Clock.currentTimeMillis
@@ -131,7 +133,9 @@ const make = Effect.gen(function* () {
       const deadline = performance.now() + limits.lockAcquireBudgetMs
       let missing = wanted.filter((shard) => !epochs.has(shard))
       while (missing.length > 0) {
-        for (const row of yield* acquireOnce(missing, nowMs)) epochs.set(row.shard_id, Number(row.epoch))
+        const taken = yield* acquireOnce(missing, nowMs)
+        for (const row of taken) epochs.set(row.shard_id, Number(row.epoch))
+        metrics.failovers.inc(taken.filter((row) => Number(row.epoch) > 1).length)
         missing = missing.filter((shard) => !epochs.has(shard))
         if (missing.length === 0 || performance.now() > deadline) break
         yield* Effect.sleep(limits.lockAcquireRetryMs)
@@ -251,5 +255,5 @@ const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   RunnerStorage.RunnerStorage | Ownership,
   FailedPrecondition,
-  ClusterConfig | Membership
+  ClusterConfig | Membership | Metrics
 > = Layer.scopedContext(make)

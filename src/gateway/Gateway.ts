@@ -42,7 +42,7 @@ const runnerStorage = (
 ): Layer.Layer<
   RunnerStorage.RunnerStorage | Ownership,
   FailedPrecondition | Internal,
-  ClusterConfig | Membership | SqlClient.SqlClient
+  ClusterConfig | Membership | Metrics | SqlClient.SqlClient
 > => (dialect === "postgres" ? PgRunnerStorage.layer : LocalRunnerStorage.layer)
 
 export const layer = (settings: GatewaySettings) => {

@@ -161,6 +161,7 @@ export const healthListener = (settings: GatewaySettings) =>
               .then((text) =>
                 response.writeHead(200, { "content-type": metrics.registry.contentType }).end(text),
               )
+              .catch(() => json(500, { error: "the metrics could not be collected" }))
             return undefined
           default:
             return json(404, { error: "not found" })

@@ -51,7 +51,7 @@ const build = () => {
     }),
     failovers: new Counter({
       name: "holdfast_failovers_total",
-      help: "Shards taken over from another owner",
+      help: "Shards taken from a former owner, live or dead",
       registers,
     }),
     epochsRefused: new Counter({

@@ -5,6 +5,7 @@ import { ClusterConfig, type ClusterSettings } from "../../src/cluster/ClusterCo
 import { Membership } from "../../src/cluster/Membership.ts"
 import { Ownership } from "../../src/cluster/Ownership.ts"
 import * as PgRunnerStorage from "../../src/cluster/PgRunnerStorage.ts"
+import { Metrics } from "../../src/observe/Metrics.ts"
 import * as Database from "../../src/store/Database.ts"
 import { migrate } from "../../src/store/Migrations.ts"
 import { freshClusterId, startPostgres, type TestPostgres } from "../kit/Postgres.ts"
@@ -68,6 +69,7 @@ const join = async (settings: ClusterSettings): Promise<Replica> => {
   const layer = PgRunnerStorage.layer.pipe(
     Layer.provideMerge(Membership.layer),
     Layer.provideMerge(ClusterConfig.layer(settings)),
+    Layer.provideMerge(Metrics.layer),
   )
   const context = await Effect.runPromise(Layer.buildWithScope(layer, scope))
   const replica = new Replica(scope, context, settings)
