@@ -51,15 +51,19 @@ interface Made {
   readonly roams: boolean
 }
 
-const stateDirectory = Effect.acquireRelease(
-  Effect.promise(async () => {
-    const directory = await mkdtemp(path.join(tmpdir(), "holdfast-bench-"))
-    // Postgres runs as another account than root and must be able to enter.
-    await chmod(directory, 0o711)
-    return directory
-  }),
-  (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true })),
-)
+const stateDirectory = (keep: boolean) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const directory = await mkdtemp(path.join(tmpdir(), "holdfast-bench-"))
+      // Postgres runs as another account than root and must be able to enter.
+      await chmod(directory, 0o711)
+      return directory
+    }),
+    (directory) =>
+      keep
+        ? Effect.sync(() => process.stderr.write(`kept ${directory}\n`))
+        : Effect.promise(() => rm(directory, { recursive: true, force: true })),
+  )
 
 const oftenSpaced = Schedule.spaced(50)
 /** A replica's restart and the way back of its shards take about two seconds. */
@@ -71,11 +75,13 @@ const atOnce = 3
 export interface FixtureOptions {
   /** Directory for CPU profiles of the replicas. */
   readonly profile: string | undefined
+  /** Leave the state directory behind, and log more. */
+  readonly keep: boolean
 }
 
 export const start = (options: FixtureOptions): Effect.Effect<Fixture, BenchError, Scope.Scope> =>
   Effect.gen(function* () {
-    const stateDir = yield* stateDirectory
+    const stateDir = yield* stateDirectory(options.keep)
     const port = yield* Effect.mapError(Ports.freeRange(replicas), failed("no free ports"))
     const directUrl = `http://${Ports.host}:${Ports.replicaPorts(port, 0).client}`
     const main = path.join(import.meta.dirname, "../../src/main.ts")
@@ -85,7 +91,7 @@ export const start = (options: FixtureOptions): Effect.Effect<Fixture, BenchErro
       port,
       database: "postgres",
       durability: "none",
-      logLevel: "warn",
+      logLevel: options.keep ? "debug" : "warn",
       environment: (name) => ({
         ...(name === directReplica ? { HOLDFAST_SANDBOX_ENDPOINT: directUrl } : {}),
         ...(process.env.BENCH_SUPERVISOR

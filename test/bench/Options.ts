@@ -21,15 +21,21 @@ export interface Options {
   readonly only: ReadonlyArray<Group>
   /** Directory for CPU profiles of the replicas. */
   readonly profile: string | undefined
+  /** Leave the state directory with its logs behind. */
+  readonly keep: boolean
+  /** In place of the usual number. */
+  readonly kills: number | undefined
   readonly sizes: Sizes
 }
 
-export const usage = `bun run bench [--quick] [--json] [--only ${groups.join("|")}[,…]] [--profile DIR]
+export const usage = `bun run bench [--quick] [--json] [--only ${groups.join("|")}[,…]] [--kills N] [--profile DIR] [--keep]
 
   --quick     fewer rounds, kills and bytes: under 40 s in all
   --json      one JSON object on stdout; what people read goes to stderr
   --only      these groups of rows only
+  --kills     how often each kind of replica is killed
   --profile   the replicas write CPU profiles to this directory when they stop
+  --keep      leave the state directory with the logs of replicas and supervisors behind
 `
 
 const mebi = 1_048_576
@@ -61,23 +67,30 @@ const isGroup = (name: string): name is Group => groups.some((group) => group ==
 export const parse = (argv: ReadonlyArray<string>): Options | BenchError | "help" => {
   let json = false
   let fast = false
+  let keep = false
   let only: ReadonlyArray<Group> = groups
   let profile: string | undefined
   const rest = argv.flatMap((argument) => {
     const [name, value] = argument.split("=", 2)
     return argument.startsWith("--") && name !== undefined && value !== undefined ? [name, value] : [argument]
   })
+  let kills: number | undefined
   for (let at = 0; at < rest.length; at += 1) {
     const name = rest[at]
     if (name === "--json") json = true
     else if (name === "--quick") fast = true
+    else if (name === "--keep") keep = true
     else if (name === "--help" || name === "-h") return "help"
-    else if (name === "--only" || name === "--profile") {
+    else if (name === "--only" || name === "--profile" || name === "--kills") {
       at += 1
       const value = rest[at]
       if (value === undefined) return new BenchError({ message: `${name} needs a value` })
       if (name === "--profile") profile = value
-      else {
+      else if (name === "--kills") {
+        kills = Number(value)
+        if (!Number.isInteger(kills) || kills < 1)
+          return new BenchError({ message: `--kills '${value}' is not a number of kills` })
+      } else {
         const wanted = value.split(",")
         const unknown = wanted.find((group) => !isGroup(group))
         if (unknown !== undefined)
@@ -88,5 +101,7 @@ export const parse = (argv: ReadonlyArray<string>): Options | BenchError | "help
       }
     } else return new BenchError({ message: `unknown argument '${name}'` })
   }
-  return { json, quick: fast, only, profile, sizes: fast ? quick : full }
+  const usual = fast ? quick : full
+  const sizes = kills === undefined ? usual : { ...usual, kills }
+  return { json, quick: fast, only, profile, keep, kills, sizes }
 }

@@ -14,6 +14,11 @@ import * as Ways from "./Ways.ts"
 
 /** A run that takes longer is stuck. */
 const limitMs = { quick: 90_000, full: 1_800_000 } as const
+/** Left for stopping and reporting what was measured. */
+const reserveMs = 15_000
+
+const limitOf = ({ quick, kills }: Options): number =>
+  quick && kills === undefined ? limitMs.quick : limitMs.full
 
 const say = (text: string) => Effect.sync(() => process.stderr.write(`${text}\n`))
 
@@ -34,20 +39,23 @@ const measure = (options: Options, startedAt: number, loadBefore: number) =>
     const notes: Array<string> = []
     const failures: Array<string> = []
     const seconds = () => ((performance.now() - startedAt) / 1_000).toFixed(1)
-    const group = <R>(
-      name: Options["only"][number],
-      work: Effect.Effect<ReadonlyArray<Row>, BenchError, R>,
-    ) =>
+    const leftMs = () => limitOf(options) - reserveMs - (performance.now() - startedAt)
+    /** What fails or takes too long is reported beside what was measured. */
+    const group = (name: Options["only"][number], work: Effect.Effect<ReadonlyArray<Row>, BenchError>) =>
       only.includes(name)
         ? say(`${seconds()} s: ${name}`).pipe(
             Effect.zipRight(work),
+            Effect.timeoutFail({
+              duration: Math.max(0, leftMs()),
+              onTimeout: () => new BenchError({ message: "not measured to the end, the time is up" }),
+            }),
             Effect.tap((found) => Effect.sync(() => rows.push(...found))),
             Effect.catchAll((error) => Effect.sync(() => failures.push(`${name}: ${error.message}`))),
           )
         : Effect.void
 
     yield* say("starting Postgres and three replicas")
-    const fixture = yield* Fixture.start({ profile: options.profile })
+    const fixture = yield* Fixture.start(options)
     const load = yield* Helper.loadGenerator
     if (only.some((name) => name !== "failover")) {
       const ways = yield* Ways.prepare(fixture, load, !options.quick)
@@ -57,7 +65,13 @@ const measure = (options: Options, startedAt: number, loadBefore: number) =>
       yield* group("roundtrip", roundTrip(load, ways, sizes))
       yield* group("bulk", bulk(load, ways, sizes))
     }
-    yield* group("failover", failover(fixture, load, sizes))
+    yield* group(
+      "failover",
+      Effect.map(failover(fixture, load, sizes), (found) => {
+        notes.push(...found.notes)
+        return found.rows
+      }),
+    )
     yield* say(`${seconds()} s: stopping`)
     const report: Report = {
       date: new Date().toISOString(),
@@ -85,7 +99,7 @@ const program = (options: Options): Effect.Effect<number> =>
     measure(options, performance.now(), loadavg()[0] ?? 0).pipe(
       Effect.scoped,
       Effect.timeoutFail({
-        duration: options.quick ? limitMs.quick : limitMs.full,
+        duration: limitOf(options),
         onTimeout: () => new BenchError({ message: "the benchmark did not end in time" }),
       }),
       Effect.map((report) => {

@@ -72,9 +72,11 @@ export const failover = async (options: {
 }): Promise<FailoverReply> => {
   const { urls, sandboxId } = options
   // What is measured is the cluster, not the client's first connection.
-  for (const url of urls) await exec(url, sandboxId, 10_000)
+  const before: Array<string> = []
+  for (const url of urls)
+    before.push(...(await lane(url, sandboxId, performance.now(), 10_000, 20_000)).failures)
   const killedAt = performance.now()
   process.kill(options.pid, "SIGKILL")
   const lanes = urls.map((url) => lane(url, sandboxId, killedAt, options.attemptMs, options.limitMs))
-  return { lanes: await Promise.all(lanes) }
+  return { before, lanes: await Promise.all(lanes) }
 }

@@ -53,6 +53,8 @@ export const Samples = Schema.Struct({ samplesMs: Schema.Array(Schema.Number) })
 export const BulkReply = Schema.Struct({ seconds: Schema.Number, bytes: Schema.Number })
 /** Per URL: from the kill to the end of the first success of an attempt that began after it. */
 export const FailoverReply = Schema.Struct({
+  /** Failures while nothing was killed yet and nothing should fail. */
+  before: Schema.Array(Schema.String),
   lanes: Schema.Array(
     Schema.Struct({
       gapMs: Schema.Number,
