@@ -2,10 +2,10 @@ import { constants } from "node:os"
 import { Effect } from "effect"
 import { limits } from "../domain/Limits.ts"
 
-const stopSignals = ["SIGTERM", "SIGINT"] as const
+const stopSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const
 
 /**
- * Waits for SIGTERM or SIGINT and yields 128 and the signal's number. From then on there is a deadline: what
+ * Waits for SIGTERM, SIGINT or SIGHUP and yields 128 and the signal's number. From then on there is a deadline: what
  * has not stopped by then is left behind, because whoever sent the signal sends KILL next.
  */
 export const untilSignal: Effect.Effect<number> = Effect.async<number>((resume) => {

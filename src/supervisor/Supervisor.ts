@@ -84,7 +84,14 @@ const supervise = (
       yield* reportExit(link, identity, notFoundCode)
       return notFoundCode
     }
-    const main = yield* Effect.promise(() => MainProcess.start(launcher, spec))
+    const main = yield* Effect.tryPromise({
+      try: () => MainProcess.start(launcher, spec),
+      catch: (cause) =>
+        new SupervisorError({
+          reason: "start",
+          message: `the main process does not start: ${cause instanceof Error ? cause.message : "unknown"}`,
+        }),
+    })
     yield* Effect.logInfo("main process started").pipe(Effect.annotateLogs({ pid: main.child.pid }))
 
     const ssh = yield* SshServer.make({

@@ -47,6 +47,8 @@ export class GatewayDouble {
   readonly logs: SandboxLogLine[] = []
   readonly configCalls: string[] = []
   terms: Terms = {}
+  /** When hellos were refused. */
+  readonly rejections: number[] = []
   /** A text refuses every hello. */
   rejection: string | undefined
   providerRevision = 1n
@@ -113,6 +115,7 @@ export class GatewayDouble {
         throw grpcError(Status.INVALID_ARGUMENT, "expected SupervisorHello")
       const holdfast = { replica: "double", fence: true, ...this.terms }
       if (this.rejection !== undefined) {
+        this.rejections.push(performance.now())
         await typed.send({
           payload: { case: "sessionRejected", value: { reason: this.rejection, holdfast } },
         })

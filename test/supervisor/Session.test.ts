@@ -190,12 +190,14 @@ describe("a session", () => {
     expect(await read(relay)).toBe("before after")
   })
 
-  it("goes on asking a gateway that rejects it", async () => {
+  it("goes on asking a gateway that rejects it, no sooner than it was told", async () => {
     gateway.rejection = "not yours"
+    gateway.terms = { reconnectDelayMs: 700 }
     start()
-    await until("a first hello", () => gateway.configCalls.length > 0)
+    await until("a rejection", () => gateway.rejections.length > 0)
     gateway.rejection = undefined
     await session()
+    expect(performance.now() - (gateway.rejections[0] ?? 0)).toBeGreaterThan(650)
   })
 
   it("finds a cluster that comes up after it, and the endpoint that answers", async () => {

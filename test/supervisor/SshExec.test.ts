@@ -1,7 +1,9 @@
 import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
+import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
+import { Client } from "ssh2"
 import { beforeAll, describe, expect, it } from "vitest"
 import { finish, isAlive, type SshHarness, ssh, sshArgs, startSsh, until } from "./SshHarness.ts"
 
@@ -134,6 +136,36 @@ describe("exec over SSH", () => {
   it("runs a shell without a terminal from standard input", async () => {
     const { stdout, code } = await ssh(sandbox, [], "echo one\necho two\nexit 3\n")
     expect([stdout.toString(), code]).toEqual(["one\ntwo\n", 3])
+  })
+
+  it("runs a command line of thirty thousand bytes", async () => {
+    const text = "wörd ".repeat(5_000)
+    const { stdout } = await ssh(sandbox, [`printf '%s' '${text}' | wc -c`])
+    expect(stdout.toString().trim()).toBe(String(Buffer.byteLength(text)))
+  })
+
+  it("survives a client that starts two commands in one session", async () => {
+    const client = new Client()
+    client.connect({ host: "127.0.0.1", port: sandbox.port, username: "x" })
+    client.on("error", () => undefined)
+    await once(client, "ready")
+    await new Promise<void>((resolve) => {
+      client.exec("cat", (_error, channel) => {
+        const protocol: unknown = Reflect.get(client, "_protocol")
+        const again: unknown =
+          typeof protocol === "object" && protocol !== null && Reflect.get(protocol, "exec")
+        const outgoing: unknown = channel.outgoing
+        if (typeof again !== "function" || typeof outgoing !== "object" || outgoing === null) {
+          throw new Error("ssh2 has changed")
+        }
+        Reflect.apply(again, protocol, [Reflect.get(outgoing, "id"), "echo twice", false])
+        channel.on("close", () => resolve())
+        channel.resume()
+        channel.end("once")
+      })
+    })
+    client.end()
+    expect((await ssh(sandbox, ["echo alive"])).stdout.toString()).toBe("alive\n")
   })
 
   it("serves many sessions of one connection and many connections at once", async () => {

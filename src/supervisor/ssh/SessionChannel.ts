@@ -6,7 +6,7 @@ import type { Launcher } from "../process/Launcher.ts"
 import type { Attachment, MainProcess } from "../process/MainProcess.ts"
 import { parseSignal, type RunningChild, type TerminalSize } from "../process/RunningChild.ts"
 import { serveSftp } from "../sftp/SftpSession.ts"
-import { serveChild } from "./ChildChannel.ts"
+import { sendExit, serveChild } from "./ChildChannel.ts"
 import { serveMain } from "./MainChannel.ts"
 import { keepRequestsAfterEof } from "./Ssh2Quirks.ts"
 
@@ -18,6 +18,9 @@ export interface SessionDependencies {
   readonly connectionGone: Promise<void>
   readonly onClose: () => void
 }
+
+/** The shell's code for a command that cannot be run. */
+const cannotRunCode = 126
 
 type Running = Pick<RunningChild, "resize" | "signal"> | Pick<Attachment, "resize" | "signal">
 
@@ -56,29 +59,47 @@ export const serveSession = (session: Session, dependencies: SessionDependencies
     accept?.()
   })
 
+  /** Undefined for a client that asks a second time; the first request goes on. */
+  const open = (accept: AcceptConnection<ServerChannel>): ServerChannel | undefined => {
+    const channel: ServerChannel | undefined = accept()
+    channel?.once("close", () => ended.resolve())
+    return channel
+  }
   const start = async (
     accept: AcceptConnection<ServerChannel>,
     argv: readonly [string, ...string[]],
   ): Promise<void> => {
-    const channel = accept()
-    channel.once("close", () => ended.resolve())
-    const child = await launcher.launch({ argv, variables, ...(terminal === undefined ? {} : { terminal }) })
-    running = child
-    if (terminal !== undefined) child.resize(terminal)
-    await serveChild(channel, child, gone)
+    const channel = open(accept)
+    if (channel === undefined) return
+    try {
+      const child = await launcher.launch({
+        argv,
+        variables,
+        ...(terminal === undefined ? {} : { terminal }),
+      })
+      running = child
+      if (terminal !== undefined) child.resize(terminal)
+      await serveChild(channel, child, gone)
+    } catch (cause) {
+      // Out of descriptors, processes or terminals: the client learns why, the others are served.
+      const reason = cause instanceof Error ? cause.message : "unknown reason"
+      channel.stderr.write(`holdfast: cannot start a process: ${reason}\n`)
+      sendExit(channel, { code: cannotRunCode })
+      channel.end()
+    }
   }
-  session.on("exec", (accept, _reject, { command }) => void start(accept, [launcher.shell, "-lc", command]))
+  session.on("exec", (accept, _reject, { command }) => {
+    void start(accept, [launcher.shell, "-lc", command])
+  })
   session.on("shell", (accept) => void start(accept, [launcher.shell, "-l"]))
   session.on("subsystem", (accept, reject, { name }) => {
     const main = dependencies.main()
     if (name === "sftp") {
-      const channel = accept()
-      channel.once("close", () => ended.resolve())
-      serveSftp(channel, { workdir: launcher.workdir, gone })
+      const channel = open(accept)
+      if (channel !== undefined) serveSftp(channel, { workdir: launcher.workdir, gone })
     } else if (name === "openshell-main" && main !== undefined) {
-      const channel = accept()
-      channel.once("close", () => ended.resolve())
-      running = serveMain(channel, main, { readOnly, size: terminal, gone })
+      const channel = open(accept)
+      if (channel !== undefined) running = serveMain(channel, main, { readOnly, size: terminal, gone })
     } else {
       reject?.()
     }
