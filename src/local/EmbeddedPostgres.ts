@@ -3,13 +3,13 @@
  * first start, found again on the next, on 127.0.0.1 only, with a password of its own.
  */
 import { randomBytes } from "node:crypto"
-import { readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises"
+import { readFile, rename, rm, stat, writeFile } from "node:fs/promises"
 import path from "node:path"
 import { Effect, Schedule, type Scope } from "effect"
 import pg from "pg"
 import * as KeyedLock from "../driver/KeyedLock.ts"
 import { runCommand } from "./Command.ts"
-import { giveTo, type PostgresHome, preparePostgresHome } from "./PostgresHome.ts"
+import { existingData, giveTo, type PostgresHome, preparePostgresHome } from "./PostgresHome.ts"
 import {
   clearLeftover,
   EmbeddedPostgresError,
@@ -96,6 +96,12 @@ const makeDatabase = async (url: string): Promise<void> => {
   }
 }
 
+/** Ends the server that a killed process left running on a data directory, which frees its port. */
+export const endLeftover = (dataDir: string): Effect.Effect<void, EmbeddedPostgresError> =>
+  attempt("cannot look for a leftover Postgres", () => existingData(path.resolve(dataDir))).pipe(
+    Effect.flatMap((data) => (data === undefined ? Effect.void : clearLeftover(data))),
+  )
+
 /** Stopped when the scope closes. A second start on the same data directory is refused while the first lives. */
 export const start = (
   options: EmbeddedPostgresOptions,
@@ -114,8 +120,7 @@ export const start = (
     const password = yield* attempt(`cannot read the password of the database in ${place.home}`, () =>
       readFile(path.join(place.home, "password"), "utf8"),
     )
-    // The server reports the real path as its working directory.
-    yield* clearLeftover(yield* Effect.promise(() => realpath(data)))
+    yield* endLeftover(options.dataDir)
     // The remaining children of a server that was killed let go of its memory within moments.
     const child = yield* startServer(options, place).pipe(
       Effect.retry({

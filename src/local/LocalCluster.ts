@@ -85,6 +85,8 @@ export interface LocalCluster {
 const asError = (error: { readonly message: string; readonly next?: string }): LocalClusterError =>
   new LocalClusterError({ message: error.message, next: error.next ?? "" })
 
+const postgresDirectory = (stateDir: string): string => `${stateDir}/postgres`
+
 /** Others may pass through it: as root, Postgres runs as another account. */
 const makeStateDir = (directory: string): Effect.Effect<string, LocalClusterError> =>
   Effect.try({
@@ -112,7 +114,7 @@ const database = (
     if (options.database === "sqlite") return { url: `sqlite:${stateDir}/holdfast.db`, postgres: undefined }
     if (options.database !== "postgres") return { url: options.database.url, postgres: undefined }
     const server = yield* EmbeddedPostgres.start({
-      dataDir: `${stateDir}/postgres`,
+      dataDir: postgresDirectory(stateDir),
       port,
       logFile: Settings.logFileOf(stateDir, "postgres"),
       durability: options.durability ?? "full",
@@ -146,6 +148,7 @@ export const start = (
     const count = options.database === "sqlite" ? 1 : options.replicas
     yield* ClusterState.claim(stateDir)
     if (typeof options.database === "string") yield* ClusterState.keepDatabase(stateDir, options.database)
+    if (options.database === "postgres") yield* EmbeddedPostgres.endLeftover(postgresDirectory(stateDir))
     const port = options.port === 0 ? yield* Ports.freeRange(count) : options.port
     yield* Ports.checkFree(Ports.portsOf(port, count))
     const frontDoorUrl = `http://${Ports.host}:${port}`

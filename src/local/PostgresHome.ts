@@ -13,6 +13,7 @@ import {
   mkdir,
   readdir,
   readFile,
+  realpath,
   rename,
   rm,
   stat,
@@ -90,20 +91,37 @@ const ownerOf = async (file: string): Promise<Account | undefined> =>
     },
   )
 
-/** The directory itself, or the one under /var/lib/holdfast that it names in its file `location`. */
-const homeFor = async (dataDir: string, account: Account): Promise<string> => {
-  const pointer = path.join(dataDir, "location")
-  const recorded = await readFile(pointer, "utf8").catch((error) => {
+const pointerIn = (dataDir: string): string => path.join(dataDir, "location")
+
+/** Where the data lives if that is elsewhere. */
+const recordedHome = (dataDir: string): Promise<string | undefined> =>
+  readFile(pointerIn(dataDir), "utf8").then(
+    (text) => text.trim(),
+    (error) => {
+      if (isMissing(error)) return undefined
+      throw error
+    },
+  )
+
+/** Real path of the data of an earlier start; undefined when there is none. */
+export const existingData = async (dataDir: string): Promise<string | undefined> => {
+  const data = path.join((await recordedHome(dataDir)) ?? dataDir, "data")
+  return realpath(data).catch((error) => {
     if (isMissing(error)) return undefined
     throw error
   })
-  if (recorded !== undefined) return recorded.trim()
+}
+
+/** The directory itself, or the one under /var/lib/holdfast that it names in its file `location`. */
+const homeFor = async (dataDir: string, account: Account): Promise<string> => {
+  const recorded = await recordedHome(dataDir)
+  if (recorded !== undefined) return recorded
   if (await canEnter(dataDir, account)) return dataDir
   // A random name, so that a new state directory never finds the data of a removed one.
   const home = path.join(systemRoot, `postgres-${randomBytes(8).toString("hex")}`)
   await makePublicRoot()
   await mkdir(home, { mode: 0o711 })
-  await writeFile(pointer, `${home}\n`)
+  await writeFile(pointerIn(dataDir), `${home}\n`)
   return home
 }
 
@@ -160,8 +178,8 @@ export const preparePostgresHome = async (dataDir: string): Promise<PostgresHome
     return { home: dataDir, bin: packaged, account: undefined }
   }
   // Data that exists keeps its owner, even if a better account was added since.
-  const recorded = await readFile(path.join(dataDir, "location"), "utf8").catch(() => dataDir)
-  const account = (await ownerOf(path.join(recorded.trim(), "data"))) ?? (await ordinaryAccount())
+  const existing = await existingData(dataDir)
+  const account = (existing === undefined ? undefined : await ownerOf(existing)) ?? (await ordinaryAccount())
   const home = await homeFor(dataDir, account)
   return { home, bin: await binFor(packaged, account), account }
 }
