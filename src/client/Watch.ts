@@ -88,6 +88,8 @@ export interface WaitOptions {
   /** Ready, or Stopped; "Deleted" waits until the sandbox is gone. */
   readonly phase: SandboxPhase | "Deleted"
   readonly timeoutMs?: number | undefined
+  /** Events of before the wait to report; a sandbox just created has some that belong to it. Default 0. */
+  readonly eventTail?: number | undefined
   /** Called with each change and event, for progress. */
   readonly onEvent?: (event: WatchEvent) => Effect.Effect<void>
 }
@@ -115,7 +117,7 @@ export const waitForPhase = (
   const once = watchSandbox(client, sandbox.id, {
     status: true,
     events: true,
-    eventTail: limits.eventsPerSandbox,
+    eventTail: options.eventTail ?? 0,
   }).pipe(
     Stream.tap((event) => options.onEvent?.(event) ?? Effect.void),
     Stream.mapEffect(verdict),

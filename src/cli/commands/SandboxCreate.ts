@@ -4,6 +4,7 @@ import { fromJson, type JsonValue } from "@bufbuild/protobuf"
 import { Effect } from "effect"
 import { parse } from "yaml"
 import { waitForPhase } from "../../client/Watch.ts"
+import { limits } from "../../domain/Limits.ts"
 import { type SandboxPolicy, SandboxPolicySchema } from "../../wire/OpenShell.ts"
 import { CliFailure } from "../Failure.ts"
 import { attempting, openGateway } from "../Gateway.ts"
@@ -42,7 +43,12 @@ export const sandboxCreate: Implementation = (invocation) =>
           Effect.gen(function* () {
             const onEvent = yield* phaseProgress(created.name, invocation)
             const { timeoutMs } = invocation.globals
-            return yield* waitForPhase(gateway, created, { phase: "Ready", timeoutMs, onEvent })
+            return yield* waitForPhase(gateway, created, {
+              phase: "Ready",
+              timeoutMs,
+              eventTail: limits.eventsPerSandbox,
+              onEvent,
+            })
           }),
         ).pipe(
           attempting(gateway, {
