@@ -1,9 +1,15 @@
 /** The `holdfast` program: the command line, with the programs that lie above it in the layers. */
 import { enableCompileCache } from "node:module"
+import { setFlagsFromString } from "node:v8"
 import type { CliDependencies } from "./cli/Cli.ts"
 
 // Type-stripped and compiled modules are kept between runs; a short command spends most of its time on them.
 enableCompileCache()
+
+const { limits } = await import("./domain/Limits.ts")
+// Between full collections the heap may grow by this much of what survived the last: buffers of relays live
+// for a moment, and the cheap collections of young objects free them.
+setFlagsFromString(`--heap-growing-percent=${limits.heapGrowthPercent}`)
 
 const { runCli } = await import("./cli/Cli.ts")
 

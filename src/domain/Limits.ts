@@ -75,6 +75,11 @@ export const limitsTable = {
     "MB",
     "Node ends sessions above this; must exceed windows times streams in use",
   ],
+  heapGrowthPercent: [
+    300,
+    "%",
+    "measured: received bytes count as heap, and a full collection every 25 MB doubles a relay's CPU time",
+  ],
 
   // sessions
   heartbeatIntervalMs: [15_000, "ms", "OpenShell 0.0.111 heartbeat"],
@@ -258,6 +263,54 @@ export const limitsTable = {
   replicaCertificateRenewDays: [30, "days", "a replica may run this long without a restart of `up`"],
   localLogBytes: [16 * 1_048_576, "bytes", "a log of a local cluster is set aside at start when larger"],
 
+  // resumable streams
+  resumeWindowMs: [
+    60_000,
+    "ms",
+    "a stream without a carrier lives this long; above every failover and most sleeps",
+  ],
+  resumeReplayBytes: [2 * 1_048_576, "bytes", "unacknowledged bytes kept for a resume; 20 MB/s at 100 ms"],
+  resumeReceiveBytes: [2 * 1_048_576, "bytes", "credit of a stream: received and not yet consumed"],
+  resumeChunkBytes: [65_536, "bytes", "payload of one frame; a control frame waits behind at most one"],
+  resumeCopyBytes: [
+    4_096,
+    "bytes",
+    "smaller writes are packed, so that a byte does not pin the buffer it came in",
+  ],
+  resumeBlockBytes: [16_384, "bytes", "small writes share blocks of this size; one HTTP/2 frame"],
+  resumeEarlyBytes: [
+    65_536,
+    "bytes",
+    "sent with the hello of a new stream, before its answer: saves a round trip",
+  ],
+  resumeAckBytes: [
+    524_288,
+    "bytes",
+    "a quarter of the credit: the sender never waits for an acknowledgement",
+  ],
+  resumeAckDelayMs: [40, "ms", "one acknowledgement for a burst of keystrokes; TCP's delay"],
+  resumeProbeMs: [1_000, "ms", "bytes were sent and nothing came back: ask whether the carrier is alive"],
+  resumeIdleProbeMs: [15_000, "ms", "an idle carrier is asked this often; the heartbeat of sessions"],
+  resumeProbeTimeoutMs: [2_000, "ms", "with the probe interval: a black hole is left within 3 s"],
+  resumeAttachMs: [3_000, "ms", "an attach is one round trip end to end; a slower carrier is replaced"],
+  resumeAcceptMs: [10_000, "ms", "a new stream may dial its target first: twice the dial timeout"],
+  resumeOpenMs: [20_000, "ms", "opening a stream: the wait for a session, and one more attempt"],
+  resumeCarrierMs: [
+    5_000,
+    "ms",
+    "one attempt to open a carrier for a resume; the next takes another replica",
+  ],
+  resumeHelloMs: [10_000, "ms", "a carrier that says nothing is closed; one connect timeout"],
+  resumeLingerMs: [1_000, "ms", "a carrier that was replaced or ended may deliver its last bytes"],
+  resumeBackoffBaseMs: [50, "ms", "first bound of the random pause before the next carrier"],
+  resumeBackoffCapMs: [2_000, "ms", "longest pause; tries about forty times in the window"],
+  resumeMoveAttempts: [8, "attempts", "carriers tried for a move while the old one works"],
+  resumeStreams: [4_096, "streams", "resumable streams of one sandbox; equal to its relays"],
+  resumeEndedStreams: [4_096, "streams", "ended streams that still tell a late resume how they ended"],
+  resumeHandshakes: [1_024, "carriers", "carriers that have not said hello yet"],
+  resumeTargetBytes: [4_096, "bytes", "target of a new stream; larger requests are its first bytes"],
+  resumeTextBytes: [256, "bytes", "text of a refusal or reset"],
+
   // client library and command line
   clientCallTimeoutMs: [30_000, "ms", "a unary call; twice the wait for a session"],
   clientConnectAttempts: [3, "attempts", "connections that a balancer cut; other failures are final"],
@@ -275,7 +328,11 @@ export const limitsTable = {
   relayPayloadBytes: [262_144, "bytes", "data of one relay message; a quarter of OpenShell's message limit"],
   supervisorRelays: [4_096, "relays", "open at once in one sandbox; above every limit of a gateway"],
   supervisorDialTimeoutMs: [5_000, "ms", "loopback answers at once; half of the gateway's claim timeout"],
-  supervisorEndpointTimeoutMs: [3_000, "ms", "one of several gateway addresses may be dead; the next may not"],
+  supervisorEndpointTimeoutMs: [
+    3_000,
+    "ms",
+    "one of several gateway addresses may be dead; the next may not",
+  ],
   supervisorAcceptMs: [20_000, "ms", "an attach may take 10 s; twice that, and the next gateway is asked"],
   supervisorLingering: [4, "connections", "former sessions' connections whose relays may still finish"],
   supervisorHeartbeatMinMs: [5_000, "ms", "OpenShell 0.0.111 supervisors beat no faster"],
