@@ -163,6 +163,10 @@ export const program = (
 ): Effect.Effect<number, never, Scope.Scope> =>
   fromEnvironment(env, argv).pipe(
     Effect.flatMap(run),
-    Effect.catchAll((error) => Effect.as(Effect.logFatal(error.message), exitCodeOf(error))),
-    Effect.provide(Logger.replace(Logger.defaultLogger, jsonLines)),
+    Effect.catchAll((error) =>
+      Effect.logFatal(error.message).pipe(
+        Effect.provide(Logger.replace(Logger.defaultLogger, jsonLines)),
+        Effect.as(exitCodeOf(error)),
+      ),
+    ),
   )
