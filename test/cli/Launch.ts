@@ -12,7 +12,7 @@ export interface LaunchOptions {
 }
 
 const environmentOf = (options: LaunchOptions): NodeJS.ProcessEnv => ({
-  PATH: process.env["PATH"],
+  PATH: process.env.PATH,
   HOME: "/nonexistent",
   HOLDFAST_GATEWAY: options.gateway,
   ...options.environment,

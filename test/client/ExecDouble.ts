@@ -41,7 +41,7 @@ type Call = TypedServerCall<typeof ExecSandboxInputSchema, typeof ExecSandboxEve
 type Output = TypedServerCall<typeof ExecSandboxRequestSchema, typeof ExecSandboxEventSchema>["send"]
 
 const environmentOf = ({ home }: Home): NodeJS.ProcessEnv => ({
-  PATH: process.env["PATH"],
+  PATH: process.env.PATH,
   HOME: home,
   LC_ALL: "C.UTF-8",
 })

@@ -4,25 +4,17 @@
  */
 import { randomUUID } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
-import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { MessageInitShape } from "@bufbuild/protobuf"
 import { Status } from "../../src/domain/Status.ts"
 import { grpcError } from "../../src/wire/grpc/GrpcError.ts"
 import { createGrpcServer, type MethodHandler } from "../../src/wire/grpc/GrpcServer.ts"
-import { methodPath, streamingHandler, unaryHandler } from "../../src/wire/grpc/Typed.ts"
+import { methodPath, unaryHandler } from "../../src/wire/grpc/Typed.ts"
 import { Admin } from "../../src/wire/HoldfastV1.ts"
-import {
-  OpenShell,
-  type SandboxLogLineSchema,
-  SandboxPhase,
-  type SandboxSchema,
-  type SandboxStreamEventSchema,
-} from "../../src/wire/OpenShell.ts"
-import { joinSocket } from "../../src/wire/RelayBridge.ts"
-import { serverLeg } from "../../src/wire/RelayLeg.ts"
+import { OpenShell, type SandboxLogLineSchema, SandboxPhase } from "../../src/wire/OpenShell.ts"
 import { execHandlers } from "./ExecDouble.ts"
+import { forwardHandler, type StreamEvent, type Watcher, watchHandler, wireOf } from "./StreamDouble.ts"
 
 export interface DoubleSandbox {
   readonly id: string
@@ -39,8 +31,6 @@ export interface DoubleSandbox {
   readonly logs: Array<MessageInitShape<typeof SandboxLogLineSchema>>
 }
 
-type StreamEvent = MessageInitShape<typeof SandboxStreamEventSchema>
-
 export class GatewayDouble {
   readonly sandboxes = new Map<string, DoubleSandbox>()
   readonly tokens = new Map<string, string>()
@@ -54,11 +44,7 @@ export class GatewayDouble {
   /** Local ports that stand for the sandbox's SSH server. */
   sshPort = 0
   url = ""
-  readonly #watchers = new Set<{
-    readonly id: string
-    readonly send: (event: StreamEvent) => void
-    readonly end: () => void
-  }>()
+  readonly #watchers = new Set<Watcher>()
   readonly #root = mkdtempSync(join(tmpdir(), "holdfast-double-"))
   readonly #server = createGrpcServer({
     router: (path) => this.#handlers.get(path),
@@ -215,8 +201,17 @@ export class GatewayDouble {
           return { logs: matching.slice(-(lines === 0 ? 2_000 : lines)), bufferTotal: matching.length }
         }),
       ],
-      [methodPath(service.watchSandbox), this.#watch()],
-      [methodPath(service.forwardTcp), this.#forward()],
+      [methodPath(service.watchSandbox), watchHandler((id) => this.#byId(id), this.#watchers)],
+      [
+        methodPath(service.forwardTcp),
+        forwardHandler((id, token, port) => {
+          const sandbox = this.#ready(id)
+          if (this.tokens.get(token) !== sandbox.id) {
+            throw grpcError(Status.UNAUTHENTICATED, "SSH session token not found")
+          }
+          return port ?? this.sshPort
+        }),
+      ],
       [
         methodPath(Admin.method.getClusterStatus),
         unaryHandler(Admin.method.getClusterStatus, async () => ({
@@ -264,66 +259,4 @@ export class GatewayDouble {
           },
         }
   }
-
-  #watch(): MethodHandler {
-    return streamingHandler(OpenShell.method.watchSandbox, async ({ call, receive, send }) => {
-      const request = await receive()
-      const sandbox = this.#byId(request?.id ?? "")
-      const done = Promise.withResolvers<void>()
-      const write = (event: StreamEvent): void => {
-        send(event).catch(() => undefined)
-        const { payload } = event
-        const ready = payload?.case === "sandbox" && payload.value.status?.phase === SandboxPhase.READY
-        if (ready && request?.stopOnTerminal === true) done.resolve()
-      }
-      const watcher = { id: sandbox.id, send: write, end: () => done.resolve() }
-      call.signal.addEventListener("abort", () => done.resolve())
-      this.#watchers.add(watcher)
-      write({ payload: { case: "sandbox", value: wireOf(sandbox) } })
-      if (request?.followLogs === true) {
-        const tail = request.logTailLines === 0 ? 200 : request.logTailLines
-        const since = sandbox.logs.filter((line) => Number(line.timestampMs) >= Number(request.logSinceMs))
-        for (const line of since.slice(-tail)) write({ payload: { case: "log", value: line } })
-      }
-      await done.promise
-      this.#watchers.delete(watcher)
-    })
-  }
-
-  #forward(): MethodHandler {
-    return streamingHandler(OpenShell.method.forwardTcp, async ({ call, incoming, receive }) => {
-      const first = await receive()
-      const init = first?.payload.case === "init" ? first.payload.value : undefined
-      if (init === undefined) throw grpcError(Status.INVALID_ARGUMENT, "first TcpForwardFrame must be init")
-      const sandbox = this.#ready(init.sandboxId)
-      if (this.tokens.get(init.authorizationToken) !== sandbox.id) {
-        throw grpcError(Status.UNAUTHENTICATED, "SSH session token not found")
-      }
-      const port = init.target.case === "tcp" ? init.target.value.port : this.sshPort
-      const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true })
-      await new Promise<void>((resolve, reject) => {
-        socket.once("connect", resolve)
-        socket.once("error", () =>
-          reject(grpcError(Status.UNAVAILABLE, "supervisor relay failed: dial failed")),
-        )
-      })
-      await joinSocket(serverLeg(call, incoming), socket).closed
-    })
-  }
 }
-
-const wireOf = (sandbox: DoubleSandbox): MessageInitShape<typeof SandboxSchema> => ({
-  metadata: {
-    id: sandbox.id,
-    name: sandbox.name,
-    workspace: sandbox.workspace,
-    labels: sandbox.labels,
-    createdAtMs: BigInt(sandbox.createdAtMs),
-    resourceVersion: sandbox.resourceVersion,
-  },
-  spec: { command: [...sandbox.command] },
-  status: {
-    phase: sandbox.phase,
-    conditions: [{ type: "Ready", status: "Unknown", reason: sandbox.reason, message: "" }],
-  },
-})

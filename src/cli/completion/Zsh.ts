@@ -28,7 +28,6 @@ const operandsOf = (outline: CommandOutline): string => {
     return `items=(${childEntries(outline)}); _describe -t commands command items; return`
   }
   if (outline.operand === "sandbox") {
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's expansion, not ours
     return 'items=(${(f)"$(holdfast __names 2>/dev/null)"}); compadd -a items; _files; return'
   }
   return outline.operand === "shell" ? "compadd bash zsh fish; return" : "_files; return"

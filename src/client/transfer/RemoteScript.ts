@@ -44,7 +44,6 @@ export const scriptCommand = (
 /** Decodes every parameter (a command substitution would eat trailing line breaks, hence the dot). */
 const bootstrap = [
   'nonce=$2; code=$(printf %b "$1"); shift 2; n=$#',
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's expansion, not ours
   'for a; do d=$(printf %b. "$a"); set -- "$@" "${d%.}"; done; shift "$n"',
   'printf "%s\\0" "$nonce"; eval "$code"',
 ].join("; ")

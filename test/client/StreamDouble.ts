@@ -1,0 +1,85 @@
+/** Watches and forwards of the gateway double. */
+import { connect } from "node:net"
+import type { MessageInitShape } from "@bufbuild/protobuf"
+import { Status } from "../../src/domain/Status.ts"
+import { grpcError } from "../../src/wire/grpc/GrpcError.ts"
+import type { MethodHandler } from "../../src/wire/grpc/GrpcServer.ts"
+import { streamingHandler } from "../../src/wire/grpc/Typed.ts"
+import {
+  OpenShell,
+  SandboxPhase,
+  type SandboxSchema,
+  type SandboxStreamEventSchema,
+} from "../../src/wire/OpenShell.ts"
+import { joinSocket } from "../../src/wire/RelayBridge.ts"
+import { serverLeg } from "../../src/wire/RelayLeg.ts"
+import type { DoubleSandbox } from "./GatewayDouble.ts"
+
+export type StreamEvent = MessageInitShape<typeof SandboxStreamEventSchema>
+
+export interface Watcher {
+  readonly id: string
+  readonly send: (event: StreamEvent) => void
+  readonly end: () => void
+}
+
+export const watchHandler = (find: (id: string) => DoubleSandbox, watchers: Set<Watcher>): MethodHandler =>
+  streamingHandler(OpenShell.method.watchSandbox, async ({ call, receive, send }) => {
+    const request = await receive()
+    const sandbox = find(request?.id ?? "")
+    const done = Promise.withResolvers<void>()
+    const write = (event: StreamEvent): void => {
+      send(event).catch(() => undefined)
+      const { payload } = event
+      const ready = payload?.case === "sandbox" && payload.value.status?.phase === SandboxPhase.READY
+      if (ready && request?.stopOnTerminal === true) done.resolve()
+    }
+    const watcher = { id: sandbox.id, send: write, end: () => done.resolve() }
+    call.signal.addEventListener("abort", () => done.resolve())
+    watchers.add(watcher)
+    write({ payload: { case: "sandbox", value: wireOf(sandbox) } })
+    if (request?.followLogs === true) {
+      const tail = request.logTailLines === 0 ? 200 : request.logTailLines
+      const since = sandbox.logs.filter((line) => Number(line.timestampMs) >= Number(request.logSinceMs))
+      for (const line of since.slice(-tail)) write({ payload: { case: "log", value: line } })
+    }
+    await done.promise
+    watchers.delete(watcher)
+  })
+
+/** `dial` authorizes and yields the local port that stands for the target; no port means SSH. */
+export const forwardHandler = (
+  dial: (id: string, token: string, port: number | undefined) => number,
+): MethodHandler =>
+  streamingHandler(OpenShell.method.forwardTcp, async ({ call, incoming, receive }) => {
+    const first = await receive()
+    const init = first?.payload.case === "init" ? first.payload.value : undefined
+    if (init === undefined) throw grpcError(Status.INVALID_ARGUMENT, "first TcpForwardFrame must be init")
+    const { target } = init
+    const asked = target.case === "tcp" ? target.value.port : undefined
+    const port = dial(init.sandboxId, init.authorizationToken, asked)
+    const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true })
+    await new Promise<void>((resolve, reject) => {
+      socket.once("connect", resolve)
+      socket.once("error", () =>
+        reject(grpcError(Status.UNAVAILABLE, "supervisor relay failed: dial failed")),
+      )
+    })
+    await joinSocket(serverLeg(call, incoming), socket).closed
+  })
+
+export const wireOf = (sandbox: DoubleSandbox): MessageInitShape<typeof SandboxSchema> => ({
+  metadata: {
+    id: sandbox.id,
+    name: sandbox.name,
+    workspace: sandbox.workspace,
+    labels: sandbox.labels,
+    createdAtMs: BigInt(sandbox.createdAtMs),
+    resourceVersion: sandbox.resourceVersion,
+  },
+  spec: { command: [...sandbox.command] },
+  status: {
+    phase: sandbox.phase,
+    conditions: [{ type: "Ready", status: "Unknown", reason: sandbox.reason, message: "" }],
+  },
+})
