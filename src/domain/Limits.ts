@@ -338,7 +338,7 @@ export const limitsTable = {
   supervisorHeartbeatMinMs: [5_000, "ms", "OpenShell 0.0.111 supervisors beat no faster"],
   reconnectBaseMs: [500, "ms", "first bound of the random pause before a reconnect"],
   reconnectCapMs: [30_000, "ms", "OpenShell 0.0.111 pauses at most this long"],
-  reconnectResetMs: [5_000, "ms", "an accepted session that lived this long ends a series of failures"],
+  reconnectResetMs: [2_000, "ms", "an accepted session that lived this long ends a series of failures"],
   reconnectAdviceMs: [300_000, "ms", "a gateway's advice to wait longer than this is cut to it"],
 
   // supervisor: calls beside the session
