@@ -46,7 +46,7 @@ const tests = async (name: string, project: string, parallel: boolean): Promise<
 }
 
 await step("tools of the system", async () => {
-  await requireTools(["ssh", "scp", "rsync", "git"])
+  await requireTools(["ssh", "scp", "rsync", "git", "zsh", "fish", "pgrep"])
   return problems([])
 })
 await step("types", () => run(["tsc", "--noEmit", "-p", "."], { timeoutMs: remainingMs() }))

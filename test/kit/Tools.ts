@@ -17,6 +17,9 @@ const packages = {
   rsync: { name: "rsync" },
   git: { name: "git" },
   tmux: { name: "tmux" },
+  zsh: { name: "zsh" },
+  fish: { name: "fish" },
+  pgrep: { name: "procps" },
   python3: { name: "python3" },
 } as const satisfies Readonly<Record<string, Package>>
 
