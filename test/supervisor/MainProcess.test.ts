@@ -161,8 +161,12 @@ describe("the main process", () => {
 
   it("is ended with the supervisor", async () => {
     const sandbox = await startSsh({
-      main: { command: ["/bin/sh", "-c", "trap '' TERM HUP; while :; do sleep 0.1; done"], tty: true },
+      main: {
+        command: ["/bin/sh", "-c", "trap '' TERM HUP; touch trapped; while :; do sleep 0.1; done"],
+        tty: true,
+      },
     })
+    await until("the trap", () => existsSync(join(sandbox.workdir, "trapped")))
     const exited = sandbox.main?.exited
     await sandbox.close()
     expect(await exited).toEqual({ signal: "SIGKILL" })
