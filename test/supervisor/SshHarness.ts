@@ -20,6 +20,11 @@ export interface SshHarness {
   readonly close: () => Promise<void>
 }
 
+const running: Array<() => Promise<void>> = []
+afterAll(async () => {
+  for (const close of running.splice(0)) await close()
+})
+
 /** The sandbox's SSH server behind a TCP listener, in place of the relays that reach it in production. */
 export const startSsh = async (
   options: {
@@ -56,7 +61,7 @@ export const startSsh = async (
     await Effect.runPromise(Scope.close(scope, Exit.void))
     rmSync(workdir, { recursive: true, force: true })
   }
-  afterAll(close)
+  running.push(close)
   return { port: (listener.address() as AddressInfo).port, workdir, launcher, main, errors, sockets, close }
 }
 
