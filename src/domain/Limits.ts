@@ -147,6 +147,7 @@ export const limitsTable = {
   execArguments: [1_024, "arguments", "OpenShell 0.0.111"],
   execArgumentBytes: [32_768, "bytes", "OpenShell 0.0.111"],
   execCommandBytes: [262_144, "bytes", "OpenShell 0.0.111 rendered command"],
+  sshCommandBytes: [32_000, "bytes", "RFC 4253 asks implementations for packets of 35,000 bytes and no more"],
   execWorkdirBytes: [4_096, "bytes", "OpenShell 0.0.111"],
   execDrainMs: [500, "ms", "OpenShell 0.0.111 wait for output after the exit status"],
   execKeepaliveMs: [15_000, "ms", "OpenShell 0.0.111 SSH keepalive of exec"],

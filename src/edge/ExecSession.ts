@@ -1,7 +1,7 @@
 /** Exec for clients that have no SSH of their own: an SSH client in the gateway, over a relay to the sandbox. */
 import type { Duplex } from "node:stream"
 import { Effect, type Scope } from "effect"
-import { Client, type ClientChannel } from "ssh2"
+import { Client, type ClientChannel, type ExecOptions } from "ssh2"
 import { PermissionDenied, Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 
@@ -49,24 +49,57 @@ const connect = (relay: Duplex): Effect.Effect<Client, PermissionDenied | Unavai
       }),
   )
 
+const openChannel = (client: Client, command: string, options: ExecOptions) =>
+  Effect.async<ClientChannel, Unavailable>((resume) => {
+    client.exec(command, options, (error, channel) =>
+      resume(
+        error === undefined
+          ? Effect.succeed(channel)
+          : Effect.fail(new Unavailable({ message: noExitStatus })),
+      ),
+    )
+  })
+
+/**
+ * An SSH packet carries at most 35,000 bytes everywhere, an exec of the wire up to 256 KiB: a longer command is
+ * left in a file of the sandbox first, and read from there. Returns the short command that stands for it.
+ */
+const stage = (client: Client, command: string): Effect.Effect<string, Unavailable> =>
+  Effect.flatMap(
+    openChannel(client, 'umask 077; f=$(mktemp) && cat >"$f" && printf %s "$f"', {}),
+    (channel) =>
+      Effect.async<string, Unavailable>((resume) => {
+        let file = ""
+        channel.on("data", (chunk: Buffer) => {
+          file += chunk.toString()
+        })
+        channel.once("close", () =>
+          resume(
+            file === ""
+              ? Effect.fail(new Unavailable({ message: "the sandbox could not store a long command" }))
+              : Effect.succeed(`f='${file}'; c=$(cat "$f"); rm -f "$f"; eval "$c"`),
+          ),
+        )
+        channel.end(command)
+      }),
+  )
+
 /** Starts `command`; with a terminal the sandbox allocates a pty. */
 export const startExec = (
   relay: Duplex,
   command: string,
   terminal: Terminal | undefined,
 ): Effect.Effect<ClientChannel, PermissionDenied | Unavailable, Scope.Scope> =>
-  Effect.flatMap(connect(relay), (client) =>
-    Effect.async<ClientChannel, Unavailable>((resume) => {
-      const options = terminal === undefined ? {} : { pty: { term: "xterm-256color", ...terminal } }
-      client.exec(command, options, (error, channel) =>
-        resume(
-          error === undefined
-            ? Effect.succeed(channel)
-            : Effect.fail(new Unavailable({ message: noExitStatus })),
-        ),
-      )
-    }),
-  )
+  Effect.gen(function* () {
+    const client = yield* connect(relay)
+    const short =
+      Buffer.byteLength(command) > limits.sshCommandBytes ? yield* stage(client, command) : command
+    return yield* openChannel(
+      client,
+      short,
+      terminal === undefined ? {} : { pty: { term: "xterm-256color", ...terminal } },
+    )
+  })
 
 /** Signals as the shell reports them: 128 + number. */
 const signalNumbers: Readonly<Record<string, number>> = {

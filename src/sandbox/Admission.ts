@@ -76,10 +76,18 @@ export const release = (state: Admission, channelId: string): Admission => ({
   slots: without(state.slots, channelId),
 })
 
-/** What the edges say is open replaces what was remembered. */
-export const reconcile = (state: Admission, open: ReadonlyArray<Slot>): Admission => ({
-  ...state,
-  slots: new Map(
-    open.filter((slot) => !state.pending.has(slot.channelId)).map((slot) => [slot.channelId, slot]),
-  ),
-})
+const knows = (state: Admission, channelId: string): boolean =>
+  state.slots.has(channelId) || state.pending.has(channelId)
+
+/**
+ * What the edges say is open replaces what was remembered when they were asked (`before`). What opened or closed
+ * while they answered is known better here.
+ */
+export const reconcile = (state: Admission, before: Admission, open: ReadonlyArray<Slot>): Admission => {
+  const reported = open.filter(
+    ({ channelId }) =>
+      !state.pending.has(channelId) && (knows(state, channelId) || !knows(before, channelId)),
+  )
+  const opened = [...state.slots.values()].filter(({ channelId }) => !before.slots.has(channelId))
+  return { ...state, slots: new Map([...reported, ...opened].map((slot) => [slot.channelId, slot])) }
+}

@@ -47,8 +47,9 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
 
     /** Asks every edge what is open: after an activation, and before a refusal, so that no slot of the dead counts. */
     const learnSlots = Effect.gen(function* () {
+      const before = state.admission()
       const open = yield* Effect.flatMap(fence, (proof) => edges.slots(state.sandboxId, proof))
-      state.setAdmission(Admission.reconcile(state.admission(), open))
+      state.setAdmission(Admission.reconcile(state.admission(), before, open))
       state.markSlotsKnown()
     })
 

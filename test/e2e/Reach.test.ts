@@ -91,6 +91,20 @@ describe("through every replica", () => {
     expect(result.exitCode).toBe(0)
   })
 
+  it("a command of 200 KiB runs, with and without a terminal", async () => {
+    const connection = await cluster.connection(cluster.names[0] ?? "")
+    const words = Array.from({ length: 7 }, (_, index) => String(index).repeat(30_000))
+    for (const tty of [false, true]) {
+      const result = await exec(connection, {
+        sandboxId: id,
+        command: ["sh", "-c", 'printf "%s" "$*" | wc -c', "sh", ...words],
+        tty,
+      })
+      expect(Number(result.stdout.toString().trim())).toBe(7 * 30_000 + 6)
+      expect(result.exitCode).toBe(0)
+    }
+  })
+
   it("an exec that outlives its timeout ends with 124, and one whose command is killed with 128 plus the signal", async () => {
     const connection = await cluster.connection(cluster.names[0] ?? "")
     const timedOut = await exec(connection, { sandboxId: id, command: ["sleep", "60"], timeoutSeconds: 1 })

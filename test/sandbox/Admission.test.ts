@@ -84,9 +84,20 @@ describe("admission of relays", () => {
   it("takes what the edges report for the truth, but never forgets an open that is under way", () => {
     const slot = (channelId: string): Admission.Slot => ({ channelId, tokenHash: "t", replica: "r/1" })
     const opening = Admission.begin(Admission.empty, "new", { ...slot("new"), replica: "" })
-    const reconciled = Admission.reconcile(opening, [slot("old"), slot("new")])
+    const reconciled = Admission.reconcile(opening, opening, [slot("old"), slot("new")])
     expect([...reconciled.slots.keys()]).toEqual(["old"])
     expect([...reconciled.pending.keys()]).toEqual(["new"])
+  })
+
+  it("keeps what opened, and forgets what closed, while the edges were answering", () => {
+    const slot = (channelId: string): Admission.Slot => ({ channelId, tokenHash: "t", replica: "r/1" })
+    const withSlots = (...ids: ReadonlyArray<string>): Admission.Admission => ({
+      ...Admission.empty,
+      slots: new Map(ids.map((id) => [id, slot(id)])),
+    })
+    // Asked while "a" and "b" were open; "b" closed and "c" opened before the answer (made when "a" and "b" lived).
+    const reconciled = Admission.reconcile(withSlots("a", "c"), withSlots("a", "b"), [slot("a"), slot("b")])
+    expect([...reconciled.slots.keys()].sort()).toEqual(["a", "c"])
   })
 
   it("refuses the fourth connection of a token and the twenty-first of a sandbox", () => {
