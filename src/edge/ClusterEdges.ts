@@ -78,6 +78,8 @@ const make = Effect.gen(function* () {
     RcMap.get(clients, incarnation).pipe(
       Effect.flatMap(f),
       Effect.scoped,
+      // Giving up must not wait for a peer that does not answer.
+      Effect.disconnect,
       Effect.catchAll((error) =>
         error instanceof RpcClientError
           ? Effect.fail(new SessionGone({ message: "that replica cannot be reached" }))

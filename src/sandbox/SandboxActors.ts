@@ -48,7 +48,8 @@ const make = Effect.gen(function* () {
         type Own = Exclude<E, { readonly _tag: TransportTag }>
         const deadline = performance.now() + timeoutMs
         while (true) {
-          const exit = yield* Effect.exit(f(client(sandboxId)))
+          // disconnect: giving up must not wait for a peer that does not answer.
+          const exit = yield* Effect.exit(Effect.disconnect(f(client(sandboxId))))
           if (Exit.isSuccess(exit)) return exit.value
           const failure = Cause.failureOption(exit.cause)
           if (Option.isSome(failure) && !isTransport(failure.value))

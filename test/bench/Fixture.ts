@@ -72,7 +72,14 @@ const settleMs = 60_000
 const tries = 36
 const atOnce = 3
 
+const mainModule = path.join(import.meta.dirname, "../../src/main.ts")
+
+const profileFlags = (directory: string | undefined): ReadonlyArray<string> =>
+  directory === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${path.resolve(directory)}`]
+
 export interface FixtureOptions {
+  /** Of the replicas. */
+  readonly nodeFlags: ReadonlyArray<string>
   /** Directory for CPU profiles of the replicas. */
   readonly profile: string | undefined
   /** Leave the state directory behind, and log more. */
@@ -84,7 +91,7 @@ export const start = (options: FixtureOptions): Effect.Effect<Fixture, BenchErro
     const stateDir = yield* stateDirectory(options.keep)
     const port = yield* Effect.mapError(Ports.freeRange(replicas), failed("no free ports"))
     const directUrl = `http://${Ports.host}:${Ports.replicaPorts(port, 0).client}`
-    const main = path.join(import.meta.dirname, "../../src/main.ts")
+    const flags = [...options.nodeFlags, ...profileFlags(options.profile)]
     const cluster = yield* LocalCluster.start({
       stateDir,
       replicas,
@@ -92,24 +99,10 @@ export const start = (options: FixtureOptions): Effect.Effect<Fixture, BenchErro
       database: "postgres",
       durability: "none",
       logLevel: options.keep ? "debug" : "warn",
-      environment: (name) => ({
-        ...(name === directReplica ? { HOLDFAST_SANDBOX_ENDPOINT: directUrl } : {}),
-        ...(process.env.BENCH_SUPERVISOR
-          ? { HOLDFAST_SUPERVISOR_COMMAND: process.env.BENCH_SUPERVISOR }
-          : {}),
-      }),
-      ...(options.profile === undefined
+      environment: (name) => (name === directReplica ? { HOLDFAST_SANDBOX_ENDPOINT: directUrl } : {}),
+      ...(flags.length === 0
         ? {}
-        : {
-            gatewayCommand: [
-              process.execPath,
-              "--cpu-prof",
-              `--cpu-prof-dir=${path.resolve(options.profile)}`,
-              main,
-              "gateway",
-              "run",
-            ],
-          }),
+        : { gatewayCommand: [process.execPath, ...flags, mainModule, "gateway", "run"] }),
     }).pipe(Effect.mapError(failed("the cluster does not start")))
 
     const names = cluster.replicas().map(({ name }) => name)

@@ -19,6 +19,8 @@ export interface Options {
   readonly json: boolean
   readonly quick: boolean
   readonly only: ReadonlyArray<Group>
+  /** Of the replicas, to compare. */
+  readonly nodeFlags: ReadonlyArray<string>
   /** Directory for CPU profiles of the replicas. */
   readonly profile: string | undefined
   /** Leave the state directory with its logs behind. */
@@ -28,12 +30,14 @@ export interface Options {
   readonly sizes: Sizes
 }
 
-export const usage = `bun run bench [--quick] [--json] [--only ${groups.join("|")}[,…]] [--kills N] [--profile DIR] [--keep]
+export const usage = `bun run bench [--quick] [--json] [--only ${groups.join("|")}[,…]] [--kills N]
+              [--node-flags FLAGS] [--profile DIR] [--keep]
 
   --quick     fewer rounds, kills and bytes: under 40 s in all
   --json      one JSON object on stdout; what people read goes to stderr
   --only      these groups of rows only
   --kills     how often each kind of replica is killed
+  --node-flags  flags of Node for the replicas, separated by spaces
   --profile   the replicas write CPU profiles to this directory when they stop
   --keep      leave the state directory with the logs of replicas and supervisors behind
 `
@@ -71,9 +75,10 @@ export const parse = (argv: ReadonlyArray<string>): Options | BenchError | "help
   let only: ReadonlyArray<Group> = groups
   let profile: string | undefined
   const rest = argv.flatMap((argument) => {
-    const [name, value] = argument.split("=", 2)
-    return argument.startsWith("--") && name !== undefined && value !== undefined ? [name, value] : [argument]
+    const at = argument.indexOf("=")
+    return argument.startsWith("--") && at > 0 ? [argument.slice(0, at), argument.slice(at + 1)] : [argument]
   })
+  let nodeFlags: ReadonlyArray<string> = []
   let kills: number | undefined
   for (let at = 0; at < rest.length; at += 1) {
     const name = rest[at]
@@ -81,11 +86,12 @@ export const parse = (argv: ReadonlyArray<string>): Options | BenchError | "help
     else if (name === "--quick") fast = true
     else if (name === "--keep") keep = true
     else if (name === "--help" || name === "-h") return "help"
-    else if (name === "--only" || name === "--profile" || name === "--kills") {
+    else if (name === "--only" || name === "--profile" || name === "--kills" || name === "--node-flags") {
       at += 1
       const value = rest[at]
       if (value === undefined) return new BenchError({ message: `${name} needs a value` })
       if (name === "--profile") profile = value
+      else if (name === "--node-flags") nodeFlags = value.split(" ").filter((flag) => flag !== "")
       else if (name === "--kills") {
         kills = Number(value)
         if (!Number.isInteger(kills) || kills < 1)
@@ -103,5 +109,5 @@ export const parse = (argv: ReadonlyArray<string>): Options | BenchError | "help
   }
   const usual = fast ? quick : full
   const sizes = kills === undefined ? usual : { ...usual, kills }
-  return { json, quick: fast, only, profile, keep, kills, sizes }
+  return { json, quick: fast, only, nodeFlags, profile, keep, kills, sizes }
 }

@@ -1,6 +1,8 @@
 /** `ForwardTcp` for tests: a Duplex of the payload. */
 import { type AddressInfo, createServer, type Server } from "node:net"
+import { Status } from "../../src/domain/Status.ts"
 import type { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
+import { GrpcError } from "../../src/wire/grpc/GrpcError.ts"
 import { callUnary, encodeMessage, methodPath } from "../../src/wire/grpc/Typed.ts"
 import { OpenShell, TcpForwardFrameSchema } from "../../src/wire/OpenShell.ts"
 import { RelayDuplex } from "../../src/wire/RelayDuplex.ts"
@@ -21,7 +23,16 @@ export const openForward = async (
   connection: GrpcConnection,
   target: ForwardTarget,
 ): Promise<RelayDuplex> => {
+  // No open may take longer than holding a caller and a claim together.
+  const deadline = AbortSignal.timeout(40_000)
   const call = connection.open(methodPath(OpenShell.method.forwardTcp))
+  deadline.addEventListener("abort", () => {
+    if (!opened)
+      call.cancel(
+        new GrpcError({ code: Status.DEADLINE_EXCEEDED, message: "the forward did not open in 40 s" }),
+      )
+  })
+  let opened = false
   await call.write(
     encodeMessage(TcpForwardFrameSchema, {
       payload: {
@@ -35,6 +46,7 @@ export const openForward = async (
     }),
   )
   await call.headers
+  opened = true
   const refusal = call.stream.destroyed ? await call.status : undefined
   if (refusal !== undefined) throw refusal
   const stream = new RelayDuplex(clientLeg(call))
@@ -57,6 +69,10 @@ export const echo = (stream: RelayDuplex, payload: Buffer): Promise<Buffer> =>
     }
     stream.on("data", onData)
     stream.once("error", reject)
+    setTimeout(
+      () => reject(new Error(`no echo within 20 s, ${size} of ${payload.length} bytes came`)),
+      20_000,
+    ).unref()
     stream.once("close", () => reject(new Error("closed before the echo was complete")))
     stream.write(payload)
   })
