@@ -5,10 +5,11 @@ import { Runners } from "@effect/cluster"
 import { Socket } from "@effect/platform"
 import { NodeSocket } from "@effect/platform-node"
 import { RpcClient, RpcSerialization } from "@effect/rpc"
-import { Context, Effect, Layer, Schedule } from "effect"
+import { Context, Effect, Layer, Schedule, Stream } from "effect"
 import type { FailedPrecondition } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { ClusterConfig, type HostPort } from "./ClusterConfig.ts"
+import { Membership } from "./Membership.ts"
 import { peerHttp2Settings } from "./PeerListener.ts"
 import { loadPeerCredentials, type PeerProtocol, peerProtocols, replicaOf } from "./PeerTls.ts"
 
@@ -28,12 +29,16 @@ export class PeerDialer extends Context.Tag("holdfast/PeerDialer")<
   }
 >() {}
 
+const keyOf = ({ host, port }: HostPort): string => `${host}:${port}`
+
 const make = Effect.gen(function* () {
   const config = yield* ClusterConfig
   const credentials = yield* loadPeerCredentials(config)
   const serialization = yield* RpcSerialization.RpcSerialization
   const context = tls.createSecureContext(credentials)
+  const membership = yield* Membership
   const sessions = new Map<string, http2.ClientHttp2Session>()
+  const rpcSockets = new Map<string, Set<tls.TLSSocket>>()
 
   const dial = ({ host, port }: HostPort, protocol: PeerProtocol) => {
     const socket = tls.connect({
@@ -52,7 +57,7 @@ const make = Effect.gen(function* () {
   }
 
   const bytes = (address: HostPort) => {
-    const key = `${address.host}:${address.port}`
+    const key = keyOf(address)
     const existing = sessions.get(key)
     if (existing !== undefined && !existing.closed && !existing.destroyed) return existing
     const session = http2.connect(`https://${key}`, {
@@ -75,11 +80,35 @@ const make = Effect.gen(function* () {
     }),
   )
 
+  /** Remembers an RPC socket, so that whoever waits on it is told when its replica has left. */
+  const track = (address: HostPort, socket: tls.TLSSocket) => {
+    const key = keyOf(address)
+    const open = rpcSockets.get(key) ?? new Set()
+    rpcSockets.set(key, open.add(socket))
+    socket.once("close", () => {
+      open.delete(socket)
+      if (open.size === 0 && rpcSockets.get(key) === open) rpcSockets.delete(key)
+    })
+  }
+  // A frozen replica keeps its sockets open: asks that wait there are sent again once it has left. Byte legs stay,
+  // because a replica that is only cut off from the database still carries its streams.
+  yield* membership.ref.changes.pipe(
+    Stream.runForEach((members) =>
+      Effect.sync(() => {
+        const live = new Set(members.filter((member) => member.live).map(keyOf))
+        for (const [key, sockets] of rpcSockets)
+          if (!live.has(key)) for (const socket of sockets) socket.destroy()
+      }),
+    ),
+    Effect.forkScoped,
+  )
+
   const rpc = (address: HostPort, protocol: PeerProtocol) =>
     NodeSocket.fromDuplex(
       Effect.acquireRelease(
         Effect.async<tls.TLSSocket, Socket.SocketError>((resume) => {
           const socket = dial(address, protocol)
+          track(address, socket)
           socket.once("secureConnect", () => resume(Effect.succeed(socket)))
           socket.on("error", (cause) =>
             resume(Effect.fail(new Socket.SocketGenericError({ reason: "Open", cause }))),
@@ -104,7 +133,7 @@ const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   PeerDialer,
   FailedPrecondition,
-  ClusterConfig | RpcSerialization.RpcSerialization
+  ClusterConfig | Membership | RpcSerialization.RpcSerialization
 > = Layer.scoped(PeerDialer, make)
 
 /** How Effect Cluster reaches the other runners. */
