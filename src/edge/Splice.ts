@@ -27,7 +27,7 @@ const pump = (from: RelayLeg, to: RelayLeg, guarded: boolean, count: (bytes: num
       return
     }
     count(chunk.length)
-    if (sink.writable && !sink.write(chunk)) source.pause()
+    if (sink.writable && !sink.write(chunk) && sink.writableLength > limits.relayBufferBytes) source.pause()
   }
   const end = () => {
     if (direction.done || !(from.ended || (endedCleanly(source) && !source.destroyed))) return
