@@ -80,7 +80,7 @@ export const tryNext = (cluster: LocalCluster, color: boolean): string => {
       : [[`export HOLDFAST_GATEWAY=${cluster.frontDoor}`, "the address of this cluster"] as const]),
     [`${program} sandbox exec ${sandboxName} -- uname -a`, "run a command"],
     [`${program} sandbox connect ${sandboxName}`, "a shell in the sandbox"],
-    [`${program} ssh-config >> ~/.ssh/config`, `then: ssh ${sandboxName}.holdfast, scp, rsync, git`],
+    [`${program} ssh-config --write`, `then: ssh ${sandboxName}.holdfast, scp, rsync, git`],
     [`${program} gateway status`, "the replicas and their load"],
     ...(victim === undefined || replicas.length < 2
       ? []
