@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { Clock, Context, Effect, Layer, Redacted } from "effect"
 import { errors, importPKCS8, importSPKI, jwtVerify, SignJWT } from "jose"
 import { FailedPrecondition, Internal, Unauthenticated } from "../domain/Errors.ts"
+import { limits, limits } from "../domain/Limits.ts"
 
 export interface SandboxTokenSettings {
   /** Directory with `signing.pem` (PKCS#8), `public.pem` (SPKI) and `kid`. */
@@ -32,6 +33,11 @@ export class SandboxTokens extends Context.Tag("holdfast/SandboxTokens")<
 
 /** Leeway of OpenShell 0.0.111. */
 const clockToleranceSeconds = 60
+
+interface Verified {
+  readonly sandboxId: string
+  readonly validUntilMs: number
+}
 
 const reasonOf = (error: unknown): string => {
   if (error instanceof errors.JWTExpired) return "ExpiredSignature"
@@ -75,7 +81,24 @@ const make = (settings: SandboxTokenSettings) =>
         }),
     })
     const keys = yield* load
+    /** A signature is checked once per token: every relay of a session presents the same one. */
+    const verified = new Map<string, { readonly sandboxId: string; readonly untilMs: number }>()
     const issuer = `openshell-gateway:${settings.gatewayId}`
+
+    /** By digest. A supervisor shows its token with every relay, and checking a signature takes half a millisecond. */
+    const verified = new Map<string, Verified>()
+    const remember = (digest: string, claims: Verified): string => {
+      const oldest = verified.keys().next()
+      if (verified.size >= limits.verifiedTokens && oldest.done !== true) verified.delete(oldest.value)
+      verified.set(digest, claims)
+      return claims.sandboxId
+    }
+    const recall = (digest: string, nowMs: number): string | undefined => {
+      const known = verified.get(digest)
+      if (known === undefined || known.validUntilMs > nowMs) return known?.sandboxId
+      verified.delete(digest)
+      return undefined
+    }
 
     return SandboxTokens.of({
       jwks: { keys: [keys.jwk] },
@@ -98,12 +121,15 @@ const make = (settings: SandboxTokenSettings) =>
         }),
       verify: (token) =>
         Effect.gen(function* () {
+          const nowMs = yield* Clock.currentTimeMillis
+          const digest = createHash("sha256").update(token).digest("base64")
+          const known = recall(digest, nowMs)
+          if (known !== undefined) return known
           const header = headerOf(token)
           if (typeof header.kid !== "string")
             return yield* new Unauthenticated({ message: "invalid token: missing kid" })
           if (header.kid !== keys.kid)
             return yield* new Unauthenticated({ message: "invalid token: unknown signing key" })
-          const nowMs = yield* Clock.currentTimeMillis
           const { payload } = yield* Effect.tryPromise({
             try: async () => {
               const claims = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8"))
@@ -122,7 +148,10 @@ const make = (settings: SandboxTokenSettings) =>
           const sandboxId = payload.sandbox_id
           if (typeof sandboxId !== "string" || sandboxId === "")
             return yield* new Unauthenticated({ message: "invalid token: InvalidToken" })
-          return sandboxId
+          const { exp } = payload
+          const validUntilMs =
+            exp === undefined || exp === 0 ? Number.POSITIVE_INFINITY : (exp + clockToleranceSeconds) * 1_000
+          return remember(digest, { sandboxId, validUntilMs })
         }),
     })
   })

@@ -42,6 +42,8 @@ interface Live {
   readonly cut: () => void
 }
 
+const gone = () => new Unavailable({ message: droppedText })
+
 const crossSandbox = "cross-sandbox access denied: principal does not own this sandbox"
 
 const make = Effect.gen(function* () {
@@ -110,7 +112,9 @@ const make = Effect.gen(function* () {
         onTimeout: () => new DeadlineExceeded({ message: "relay open timed out" }),
       }),
       Effect.onExit(() =>
-        Effect.sync(() => failPending(request.channelId, new Unavailable({ message: droppedText }))),
+        Effect.sync(() => {
+          if (pending.has(request.channelId)) failPending(request.channelId, gone())
+        }),
       ),
     )
 
@@ -133,23 +137,23 @@ const make = Effect.gen(function* () {
     supervisor.stream.once("close", () => {
       live.delete(channelId)
       metrics.relays.dec({ path })
-      if (tokenHash !== "") reportClosed(sandboxId, channelId)
+      // The client's end of the stream goes out first.
+      if (tokenHash !== "") setImmediate(() => reportClosed(sandboxId, channelId))
     })
   }
 
   const join = (entry: Pending, supervisor: RelayLeg): Effect.Effect<void, Unavailable> =>
     Effect.gen(function* () {
       const { channelId, rendezvous } = entry.request
-      const gone = new Unavailable({ message: droppedText })
       if (entry.client === undefined) {
         const deliver = peerLegs.rendezvous.redeem(channelId, rendezvous.ticket)
-        if (typeof deliver === "string") return yield* gone
+        if (typeof deliver === "string") return yield* gone()
         carry(entry, supervisor, "local")
         deliver(supervisor)
         return
       }
       const { client } = entry
-      const leg = yield* Effect.tryPromise({ try: () => client.leg, catch: () => gone })
+      const leg = yield* Effect.tryPromise({ try: () => client.leg, catch: gone })
       carry(entry, supervisor, "peer")
       void splice(supervisor, leg, {
         guardA: true,
