@@ -21,11 +21,16 @@ export type CpuTimes = Readonly<Record<string, number>>
 export const cpuTimes = (pids: Readonly<Record<string, number>>): CpuTimes =>
   Object.fromEntries(Object.entries(pids).map(([part, pid]) => [part, cpuMsOf(pid)]))
 
-/** What each part used between two readings, per gigabyte; parts that did next to nothing left out. */
-export const perGigabyte = (before: CpuTimes, after: CpuTimes, bytes: number): CpuTimes =>
-  Object.fromEntries(
-    Object.entries(after).flatMap(([part, ms]) => {
-      const used = (ms - (before[part] ?? 0)) / (bytes / 1e9)
-      return used < 20 ? [] : [[part, used]]
-    }),
+/** What each part used between two readings. */
+export const cpuBetween = (before: CpuTimes, after: CpuTimes): CpuTimes =>
+  Object.fromEntries(Object.entries(after).map(([part, ms]) => [part, ms - (before[part] ?? 0)]))
+
+/** Per unit of work; parts with less than two hundredths of the whole left out. */
+export const perUnit = (used: ReadonlyArray<CpuTimes>, units: number): CpuTimes => {
+  const parts = [...new Set(used.flatMap((times) => Object.keys(times)))]
+  const sums = parts.map(
+    (part) => [part, used.reduce((sum, times) => sum + (times[part] ?? 0), 0) / units] as const,
   )
+  const all = sums.reduce((sum, [, ms]) => sum + ms, 0)
+  return Object.fromEntries(sums.filter(([, ms]) => ms > all / 50))
+}

@@ -23,8 +23,8 @@ export interface Row {
   /** To the other ways of the same rounds: median over the rounds. */
   readonly ratios: Readonly<Record<string, number>>
   readonly aims: ReadonlyArray<Aim>
-  /** CPU time by process, milliseconds per gigabyte, where bytes were moved. */
-  readonly cpuMsPerGb?: Readonly<Record<string, number>>
+  /** CPU time by process for one unit of work: what remains comparable on a busy machine. */
+  readonly cpuMs?: { readonly per: string; readonly byProcess: Readonly<Record<string, number>> }
 }
 
 export interface Machine {
@@ -71,8 +71,8 @@ const section = (title: string, rows: ReadonlyArray<Row>): string => {
     ],
     { color: false },
   )
-  const cpu = rows.flatMap(({ way, cpuMsPerGb }) =>
-    cpuMsPerGb === undefined ? [] : [`  CPU ms per GB, ${way}: ${list(cpuMsPerGb)}\n`],
+  const cpu = rows.flatMap(({ way, cpuMs }) =>
+    cpuMs === undefined ? [] : [`  CPU ms per ${cpuMs.per}, ${way}: ${list(cpuMs.byProcess)}\n`],
   )
   return `${title}\n${table}${cpu.join("")}`
 }

@@ -1,7 +1,7 @@
 /** `bun run bench`: prints what this checkout does on this machine, beside what the machine itself can do. */
 import { execFileSync } from "node:child_process"
 import { cpus, loadavg, release, totalmem } from "node:os"
-import { Effect, Exit, Fiber, Logger, LogLevel } from "effect"
+import { Cause, Effect, Exit, Fiber, Logger, LogLevel, Option } from "effect"
 import { BenchError } from "./BenchError.ts"
 import * as Fixture from "./Fixture.ts"
 import * as Helper from "./Helper.ts"
@@ -108,7 +108,11 @@ const program = (options: Options): Effect.Effect<number> =>
         if (options.json) process.stderr.write(`\n${render(report)}`)
         return report.failures.length === 0 ? 0 : 1
       }),
-      Effect.catchAll((error) => Effect.as(say(`bench: ${error.message}`), 1)),
+      Effect.catchAllCause((cause) => {
+        if (Cause.isInterruptedOnly(cause)) return Effect.as(say("bench: interrupted"), 130)
+        const failure = Option.getOrUndefined(Cause.failureOption(cause))
+        return Effect.as(say(`bench: ${failure?.message ?? Cause.pretty(cause)}`), 1)
+      }),
       Logger.withMinimumLogLevel(LogLevel.Warning),
     ),
   )

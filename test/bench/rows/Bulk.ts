@@ -1,7 +1,7 @@
 /** Bulk bytes: one stream and eight, up (towards the sandbox) and down. */
 import { Effect, Schema } from "effect"
 import type { BenchError } from "../BenchError.ts"
-import { cpuTimes, perGigabyte } from "../Cpu.ts"
+import { type CpuTimes, cpuBetween, cpuTimes, perUnit } from "../Cpu.ts"
 import type { LoadGenerator } from "../Helper.ts"
 import { BulkReply, type Direction } from "../load/Protocol.ts"
 import type { Sizes } from "../Options.ts"
@@ -12,7 +12,7 @@ import { floorNames, inTurns, type NamedWay, type Ways } from "../Ways.ts"
 interface Sample {
   readonly gbPerSecond: number
   readonly bytes: number
-  readonly cpu: Readonly<Record<string, number>>
+  readonly cpu: CpuTimes
 }
 
 const verifyBytes = 4 * 1_048_576
@@ -43,7 +43,7 @@ const rowsOf = (
         return {
           gbPerSecond: reply.bytes / 1e9 / reply.seconds,
           bytes: reply.bytes,
-          cpu: perGigabyte(before, cpuTimes(pids), reply.bytes),
+          cpu: cpuBetween(before, cpuTimes(pids)),
         } satisfies Sample
       })
     yield* Effect.forEach(ways, measure(sizes.bulkBytes / 4), { discard: true })
@@ -51,10 +51,14 @@ const rowsOf = (
     const rates = (way: string) => (rounds.get(way) ?? []).map(({ gbPerSecond }) => gbPerSecond)
     const cpuOf = (way: string) => {
       const samples = rounds.get(way) ?? []
-      const parts = [...new Set(samples.flatMap(({ cpu }) => Object.keys(cpu)))]
-      return Object.fromEntries(
-        parts.map((part) => [part, median(samples.map(({ cpu }) => cpu[part] ?? 0))] as const),
-      )
+      const gigabytes = samples.reduce((sum, { bytes }) => sum + bytes, 0) / 1e9
+      return {
+        per: "GB",
+        byProcess: perUnit(
+          samples.map(({ cpu }) => cpu),
+          gigabytes,
+        ),
+      }
     }
     const has = (way: string) => rounds.has(way)
     const ratiosOf = (way: NamedWay): Record<string, number> => {
@@ -80,7 +84,7 @@ const rowsOf = (
         noise: spread(values),
         ratios,
         aims: aimsOf(way.name, median(values), ratios),
-        cpuMsPerGb: cpuOf(way.name),
+        cpuMs: cpuOf(way.name),
       }
     })
   })

@@ -1,6 +1,7 @@
 /** Opening a forward, and round trips on an open one. */
 import { Effect } from "effect"
 import type { BenchError } from "../BenchError.ts"
+import { type CpuTimes, cpuBetween, cpuTimes, perUnit } from "../Cpu.ts"
 import type { LoadGenerator } from "../Helper.ts"
 import { Samples } from "../load/Protocol.ts"
 import type { Group, Sizes } from "../Options.ts"
@@ -15,17 +16,32 @@ interface Plan {
   readonly ways: ReadonlyArray<NamedWay>
   readonly rounds: number
   readonly perMs: number
+  readonly pids: Readonly<Record<string, number>>
+  /** What one sample is, for its CPU time. */
+  readonly sample: string
   readonly measure: (way: NamedWay) => Effect.Effect<ReadonlyArray<number>, BenchError>
   readonly aims: (way: string, p50: number, p99: number, localP50: number) => ReadonlyArray<Aim>
+}
+
+interface Round {
+  readonly samplesMs: ReadonlyArray<number>
+  readonly cpu: CpuTimes
 }
 
 const run = (plan: Plan): Effect.Effect<ReadonlyArray<Row>, BenchError> =>
   Effect.gen(function* () {
     // Code that has never run is no part of the figure.
     yield* Effect.forEach(plan.ways, plan.measure, { discard: true })
-    const rounds = yield* inTurns(plan.ways, plan.rounds, plan.measure)
-    const mediansOf = (name: string) => (rounds.get(name) ?? []).map((samples) => percentile(samples, 0.5))
-    const all = (name: string) => (rounds.get(name) ?? []).flat().map((ms) => ms * plan.perMs)
+    const rounds = yield* inTurns(plan.ways, plan.rounds, (way) =>
+      Effect.gen(function* () {
+        const before = cpuTimes(plan.pids)
+        const samplesMs = yield* plan.measure(way)
+        return { samplesMs, cpu: cpuBetween(before, cpuTimes(plan.pids)) } satisfies Round
+      }),
+    )
+    const of = (name: string) => rounds.get(name) ?? []
+    const mediansOf = (name: string) => of(name).map(({ samplesMs }) => percentile(samplesMs, 0.5))
+    const all = (name: string) => of(name).flatMap(({ samplesMs }) => samplesMs.map((ms) => ms * plan.perMs))
     const localP50 = percentile(all("local"), 0.5)
     const floor = plan.ways.find(({ name }) => name === floorNames.tcp)
     return plan.ways.map(({ name, kind }) => {
@@ -45,6 +61,13 @@ const run = (plan: Plan): Effect.Effect<ReadonlyArray<Row>, BenchError> =>
           ...(name === "peer" ? ratio("local") : {}),
         },
         aims: plan.aims(name, p50, p99, localP50),
+        cpuMs: {
+          per: plan.sample,
+          byProcess: perUnit(
+            of(name).map(({ cpu }) => cpu),
+            samples.length,
+          ),
+        },
       }
     })
   })
@@ -60,9 +83,11 @@ const openAims: Plan["aims"] = (way, p50, p99, localP50) => {
     : []
 }
 
-export const open = (load: LoadGenerator, { ways }: Ways, sizes: Sizes) =>
+export const open = (load: LoadGenerator, { ways, pids }: Ways, sizes: Sizes) =>
   run({
     group: "open",
+    pids,
+    sample: "open",
     name: "open + 64 B echo + close",
     unit: "ms",
     perMs: 1,
@@ -86,9 +111,11 @@ export const open = (load: LoadGenerator, { ways }: Ways, sizes: Sizes) =>
     aims: openAims,
   })
 
-export const roundTrip = (load: LoadGenerator, { ways }: Ways, sizes: Sizes) =>
+export const roundTrip = (load: LoadGenerator, { ways, pids }: Ways, sizes: Sizes) =>
   run({
     group: "roundtrip",
+    pids,
+    sample: "round trip",
     name: "64 B there and back",
     unit: "µs",
     perMs: 1_000,
