@@ -129,11 +129,11 @@ const make = Effect.gen(function* () {
       replica === config.incarnation
         ? Effect.ignore(edge.endSession(request))
         : Effect.ignore(persist(replica, (client) => client.EndSession(request))),
-    slots: (sandboxId, fence) =>
+    slots: (sandboxId, fence, replicas) =>
       Effect.gen(function* () {
         const mine = yield* edge.slots({ sandboxId, fence })
         const theirs = yield* Effect.forEach(
-          yield* others,
+          (yield* others).filter((member) => replicas?.has(member.incarnation) ?? true),
           (member) =>
             persist(member.incarnation, (client) => client.Slots({ sandboxId, fence })).pipe(
               // A replica that left carries nothing; one that is merely slow might, so the question stays open.

@@ -43,8 +43,15 @@ export class Edges extends Context.Tag("holdfast/Edges")<
       replica: string,
       request: { readonly sandboxId: string; readonly sessionId: string; readonly fence: Fence },
     ) => Effect.Effect<void>
-    /** Relays with a token on every live replica. From then on the replicas refuse lower epochs of the shard. */
-    readonly slots: (sandboxId: string, fence: Fence) => Effect.Effect<ReadonlyArray<Slot>, Unavailable>
+    /**
+     * Relays with a token on those replicas, or on every live one. From then on the replicas asked refuse lower
+     * epochs of the shard.
+     */
+    readonly slots: (
+      sandboxId: string,
+      fence: Fence,
+      replicas?: ReadonlySet<string>,
+    ) => Effect.Effect<ReadonlyArray<Slot>, Unavailable>
     /** Cuts relays on every replica: those of one token, or all of the sandbox. */
     readonly cut: (sandboxId: string, tokenHash: string | undefined, fence: Fence) => Effect.Effect<void>
     readonly isLive: (replica: string) => boolean

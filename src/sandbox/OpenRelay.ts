@@ -48,7 +48,11 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
     /** Asks every edge what is open: after an activation, and before a refusal, so that no slot of the dead counts. */
     const learnSlots = Effect.gen(function* () {
       const before = state.admission()
-      const open = yield* Effect.flatMap(fence, (proof) => edges.slots(state.sandboxId, proof))
+      // Since the first answer of all edges every slot was given out here: only its carrier can know of its end.
+      const carriers = state.slotsKnown()
+        ? new Set([...before.slots.values()].map((slot) => slot.replica))
+        : undefined
+      const open = yield* Effect.flatMap(fence, (proof) => edges.slots(state.sandboxId, proof, carriers))
       state.setAdmission(Admission.reconcile(state.admission(), before, open))
       state.markSlotsKnown()
     })
