@@ -32,7 +32,8 @@ const all = (buffer: ReplayBuffer, most: number): Buffer => {
   const pieces: Buffer[] = []
   for (let at = buffer.start; at < buffer.end; ) {
     const piece = peek(buffer, at, most)
-    if (piece.length === 0 || piece.length > most) throw new Error(`a piece of ${piece.length} bytes at ${at}`)
+    if (piece.length === 0 || piece.length > most)
+      throw new Error(`a piece of ${piece.length} bytes at ${at}`)
     pieces.push(piece)
     at += piece.length
   }

@@ -61,7 +61,7 @@ export const openFailed = (
 ): Step => {
   const failed: StreamState = { ...state, opening: false, failure: text }
   if (refused === undefined || state.released) return ensureCarrier(failed)
-  if (state.current !== undefined) return [{ ...failed, moving: false, attempts: 0 }, nothing]
+  if (state.current !== undefined) return [{ ...failed, moveFrom: undefined, attempts: 0 }, nothing]
   return refusedWith(failed, refused, text, nowMs)
 }
 
@@ -132,7 +132,14 @@ const welcome = (
     askedMs: undefined,
   }
   const replaced = state.current?.id === attached.id ? undefined : state.current
-  const attachedState: StreamState = { ...state, current, pending: undefined, attempts: 0, moving: false }
+  const { moveFrom } = state
+  const attachedState: StreamState = {
+    ...state,
+    current,
+    pending: undefined,
+    attempts: 0,
+    moveFrom: moveFrom !== undefined && attached.attach > moveFrom ? undefined : moveFrom,
+  }
   if (frame.version !== protocolVersion || send === undefined || !fits)
     return andThen(replacedBy(attachedState, replaced), (at) =>
       reset(at, "protocol", "the peer resumed at offsets it cannot have", nowMs),
@@ -152,7 +159,10 @@ const welcome = (
       resumeWindowMs: Math.min(state.settings.resumeWindowMs, frame.resumeWindowMs),
     },
   }
-  return andThen(replacedBy(next, replaced), (at) => tell(at, state, nowMs))
+  return andThen(
+    andThen(replacedBy(next, replaced), (at) => tell(at, state, nowMs)),
+    ensureCarrier,
+  )
 }
 
 /** What the application hears of a WELCOME; one that has ended, or has all it wanted, hears nothing. */

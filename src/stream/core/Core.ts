@@ -163,9 +163,9 @@ const apply = (rules: Rules, state: StreamState, event: Event, nowMs: number): S
     case "openFailed":
       return openFailed(state, event.text, event.refused, nowMs)
     case "move":
-      return isOver(state) || state.role === "server" || state.current?.ready !== true
+      return isOver(state) || state.role === "server"
         ? [state, nothing]
-        : ensureCarrier({ ...state, moving: true })
+        : ensureCarrier({ ...state, moveFrom: state.attach })
     case "attach":
       return attach(rules, state, event.carrier, event.hello, nowMs)
     case "accept":

@@ -35,12 +35,13 @@ export const over = (state: StreamState, outcome: Outcome, nowMs: number): Step 
 
 /** Client: asks for a carrier when one is needed and none is on its way. */
 export const ensureCarrier = (state: StreamState): Step => {
-  const needed = state.current === undefined || state.moving
+  const { current, moveFrom } = state
+  const needed = current === undefined || (current.ready && moveFrom !== undefined)
   if (state.role !== "client" || state.released || state.opening || state.pending !== undefined || !needed)
     return [state, nothing]
   const attempts = state.attempts + 1
-  if (state.current !== undefined && attempts > state.settings.moveAttempts)
-    return [{ ...state, moving: false, attempts: 0 }, nothing]
+  if (current !== undefined && attempts > state.settings.moveAttempts)
+    return [{ ...state, moveFrom: undefined, attempts: 0 }, nothing]
   return [{ ...state, opening: true, attempts }, [{ type: "open", attempt: attempts }]]
 }
 
@@ -54,7 +55,7 @@ export const suspend = (state: StreamState, how: "now" | "flush" | undefined, no
   const next: StreamState = {
     ...state,
     current: undefined,
-    moving: false,
+    moveFrom: undefined,
     suspendedMs: state.suspendedMs ?? nowMs,
   }
   return andThen([next, commands], (at) =>

@@ -100,10 +100,11 @@ export interface StreamState {
   readonly pending: Attached | undefined
   /** Highest attach count used or seen. */
   readonly attach: number
-  /** Client: a carrier is being opened; attempts since the last WELCOME; a move was asked for. */
+  /** Client: a carrier is being opened; attempts since the last WELCOME. */
   readonly opening: boolean
   readonly attempts: number
-  readonly moving: boolean
+  /** Client: a move was asked for when this was the attach count; a later carrier is wanted. */
+  readonly moveFrom: number | undefined
   /** Server: what the client wanted at its last attach; it cannot want less later. */
   readonly peerWanted: number
   /** Server: the application took the stream. */
@@ -218,7 +219,7 @@ export const initialState = (
   attach: 0,
   opening: false,
   attempts: 0,
-  moving: false,
+  moveFrom: undefined,
   peerWanted: 0,
   accepted: false,
   welcomed: false,
