@@ -171,8 +171,9 @@ export class StreamServer {
     const { engine } = made
     if (engine === undefined) return
     this.#live.set(key, { secret, binding, engine, duplex })
-    engine.attach(carrier, hello)
+    // An application that decides at once decides before the first answer.
     this.#offer(engine, duplex, { kind, target, binding })
+    engine.attach(carrier, hello)
   }
 
   #offer(

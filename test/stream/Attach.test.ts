@@ -2,7 +2,13 @@ import { type Duplex, duplexPair } from "node:stream"
 import { afterEach, describe, expect, it } from "vitest"
 import { limits } from "../../src/domain/Limits.ts"
 import { FrameDecoder } from "../../src/stream/FrameDecoder.ts"
-import { encodeControl, encodeDataHeader, type Frame, type HelloFrame } from "../../src/stream/Frames.ts"
+import {
+  type ControlFrame,
+  encodeControl,
+  encodeDataHeader,
+  type Frame,
+  type HelloFrame,
+} from "../../src/stream/Frames.ts"
 import { newIdentity, type StreamIdentity, signHello } from "../../src/stream/Proof.ts"
 import { closeAll, eventually, type Harness, inMemory } from "./Harness.ts"
 import { ManualClock } from "./ManualClock.ts"
@@ -24,7 +30,7 @@ class Impostor {
     harness.server.accept(far, binding)
   }
 
-  say(...frames: ReadonlyArray<Parameters<typeof encodeControl>[0] | Buffer>): void {
+  say(...frames: ReadonlyArray<ControlFrame | Buffer>): void {
     for (const frame of frames) this.duplex.write(Buffer.isBuffer(frame) ? frame : encodeControl(frame))
   }
 
@@ -149,24 +155,24 @@ describe("the server of a stream", () => {
     expect(await second.hears()).toEqual({ type: "ack", offset: 6 })
   })
 
-  type Said = Parameters<Impostor["say"]>
-  const contradictions: ReadonlyArray<readonly [what: string, frames: Said]> = [
-    ["a gap", [data(3, "x")]],
-    ["bytes a second time on one carrier", [data(0, "abc"), data(1, "bc")]],
-    ["bytes after the end", [{ type: "fin", offset: 0 }, data(1, "x")]],
-    ["an end before the last byte", [data(0, "abc"), { type: "fin", offset: 2 }]],
+  const contradictions: ReadonlyArray<readonly [what: string, frames: ReadonlyArray<ControlFrame | Buffer>]> =
     [
-      "two different ends",
+      ["a gap", [data(3, "x")]],
+      ["bytes a second time on one carrier", [data(0, "abc"), data(1, "bc")]],
+      ["bytes after the end", [{ type: "fin", offset: 0 }, data(1, "x")]],
+      ["an end before the last byte", [data(0, "abc"), { type: "fin", offset: 2 }]],
       [
-        { type: "fin", offset: 0 },
-        { type: "fin", offset: 1 },
+        "two different ends",
+        [
+          { type: "fin", offset: 0 },
+          { type: "fin", offset: 1 },
+        ],
       ],
-    ],
-    ["an acknowledgement of what was not sent", [{ type: "ack", offset: 1 }]],
-    ["a second hello", [hello(newIdentity())]],
-    ["an end of the stream that is not one", [{ type: "done" }]],
-    ["something that is no frame", [Buffer.from([77, 0, 0, 0])]],
-  ]
+      ["an acknowledgement of what was not sent", [{ type: "ack", offset: 1 }]],
+      ["a second hello", [hello(newIdentity())]],
+      ["an end of the stream that is not one", [{ type: "done" }]],
+      ["something that is no frame", [Buffer.from([77, 0, 0, 0])]],
+    ]
 
   it.each(contradictions)("resets a stream whose peer sends %s", async (_, frames) => {
     const { first, server } = await begin(inMemory())

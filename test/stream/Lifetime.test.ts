@@ -134,6 +134,21 @@ describe("a carrier that swallows everything", () => {
     expect(server.read()?.toString()).toBe("keystroke")
   })
 
+  it("is replaced soon even before the stream was taken", async () => {
+    const clock = new ManualClock()
+    const harness = inMemory({ clock })
+    const client = harness.connect({
+      openCarrier: async (attempt) => {
+        const [near, far] = duplexPair()
+        if (attempt === 1) far.resume()
+        else harness.server.accept(far, "")
+        return near
+      },
+    })
+    await clock.advance(limits.resumeAttachMs + limits.resumeBackoffCapMs)
+    await client.opened
+  })
+
   it("is noticed by an idle stream as well, by both ends", async () => {
     const clock = new ManualClock()
     const harness = inMemory({ clock })
@@ -210,6 +225,18 @@ describe("a stream that is not taken", () => {
 })
 
 describe("a stream whose target takes time", () => {
+  it("is waited for as long as the server says that it decides", async () => {
+    const clock = new ManualClock()
+    const asked: IncomingStream[] = []
+    const harness = inMemory({ clock, onStream: (incoming) => void asked.push(incoming) })
+    const client = harness.connect()
+    await clock.advance(limits.resumeAcceptMs - 1)
+    asked[0]?.accept()
+    await rest()
+    await client.opened
+    expect(harness.carriers.length).toBe(1)
+  })
+
   it("is asked for once, however many carriers it takes, and loses no early bytes", async () => {
     const asked: IncomingStream[] = []
     const harness = await overSockets({ onStream: (incoming) => void asked.push(incoming) })

@@ -24,6 +24,7 @@ export const newAttached = (id: number, attach: number, nowMs: number): Attached
   ackTold: 0,
   expect: 0,
   ready: false,
+  pondered: false,
   heardMs: nowMs,
   saidMs: nowMs,
   askedMs: undefined,
@@ -100,6 +101,11 @@ export const beforeWelcome = (
       return refused(state, attached, frame, nowMs)
     case "rst":
       return resetByPeer(state, attached.id, frame, nowMs)
+    case "pong": {
+      const pondered = { ...attached, pondered: true }
+      const first = state.current?.id === attached.id
+      return [{ ...state, ...(first ? { current: pondered } : { pending: pondered }) }, nothing]
+    }
     case "done":
       return state.outcome === undefined ? abandon(state, attached.id, "now", nowMs) : release(state)
     default:

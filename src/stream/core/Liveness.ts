@@ -19,16 +19,17 @@ export const heard = (current: Attached, nowMs: number): Attached => ({
 const probeAt = ({ settings }: StreamState, current: Attached): number =>
   current.askedMs === undefined ? current.heardMs + settings.idleProbeMs : current.askedMs + settings.probeMs
 
+/** A hello is answered at once, or after the server's application decided, by its deadline at the latest. */
+const welcomeUntil = ({ settings }: StreamState, { sinceMs, pondered }: Attached): number =>
+  sinceMs + settings.attachMs + (pondered ? settings.acceptMs : 0)
+
 const deadAt = (state: StreamState, current: Attached): number => {
   const { settings } = state
   if (current.resetSentMs !== undefined) return current.resetSentMs + settings.attachMs
   // A server waits for its application, which has a deadline of its own.
-  if (!current.ready) return state.role === "client" ? current.sinceMs + settings.acceptMs : never
+  if (!current.ready) return state.role === "client" ? welcomeUntil(state, current) : never
   return current.probeMs === undefined ? never : current.probeMs + settings.probeTimeoutMs
 }
-
-const pendingUntil = ({ settings, welcomed }: StreamState, pending: Attached): number =>
-  pending.sinceMs + (welcomed ? settings.attachMs : settings.acceptMs)
 
 const windowOf = ({ settings, welcomed, role }: StreamState): number =>
   welcomed || role === "server" ? settings.resumeWindowMs : settings.openMs
@@ -41,7 +42,7 @@ export const wakeAt = (state: StreamState): number => {
   if (state.suspendedMs !== undefined) at = state.suspendedMs + windowOf(state)
   if (state.completeMs !== undefined) at = Math.min(at, state.completeMs + settings.resumeWindowMs)
   if (state.outcome !== undefined) at = Math.min(at, state.outcomeMs + settings.resumeWindowMs)
-  if (pending !== undefined) at = Math.min(at, pendingUntil(state, pending))
+  if (pending !== undefined) at = Math.min(at, welcomeUntil(state, pending))
   if (current !== undefined) {
     at = Math.min(at, deadAt(state, current))
     if (current.ready) {
@@ -62,7 +63,7 @@ export const tick = (rules: Rules, state: StreamState, nowMs: number): Step => {
   if (suspendedMs !== undefined && rules.expired(suspendedMs, nowMs, windowOf(state))) {
     return state.outcome === undefined ? expire(state, nowMs) : release(state, "now")
   }
-  if (pending !== undefined && nowMs >= pendingUntil(state, pending))
+  if (pending !== undefined && nowMs >= welcomeUntil(state, pending))
     return attachFailed(state, pending.id, "now", nowMs)
   if (current === undefined) return [state, nothing]
   if (nowMs >= deadAt(state, current)) return suspend(state, "now", nowMs)

@@ -34,7 +34,10 @@ export const pull = (rules: Rules, state: StreamState, nowMs: number): Step => {
     const { code, text } = outcome
     return said(state, { ...current, resetSentMs: nowMs }, { type: "rst", code, text }, nowMs)
   }
-  if (role === "server" && !state.accepted) return [state, nothing]
+  if (role === "server" && !state.accepted)
+    return current.pongDue
+      ? said(state, { ...current, pongDue: false }, { type: "pong" }, nowMs)
+      : [state, nothing]
   if (!current.ready)
     return role === "server" ? welcome(rules, state, current, nowMs) : data(rules, state, current, nowMs)
   if (current.pongDue) return said(state, { ...current, pongDue: false }, { type: "pong" }, nowMs)
@@ -52,7 +55,7 @@ const welcome = (rules: Rules, state: StreamState, current: Attached, nowMs: num
   const ack = rules.acknowledged(receive.consumed, receive.received)
   return said(
     { ...state, welcomed: true, receive: ackSaid(receive, ack) },
-    { ...current, ready: true },
+    { ...current, ready: true, pongDue: false },
     {
       type: "welcome",
       version: protocolVersion,

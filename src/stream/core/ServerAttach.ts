@@ -67,7 +67,12 @@ export const attach = (
       send,
       attach: offer.attach,
       peerWanted: offer.next,
-      current: { ...newAttached(carrier, offer.attach, nowMs), expect: state.receive.received },
+      current: {
+        ...newAttached(carrier, offer.attach, nowMs),
+        expect: state.receive.received,
+        // While the application decides, the client shall know that its carrier works.
+        pongDue: !state.accepted,
+      },
       suspendedMs: undefined,
     },
     [...commands, ...news],

@@ -78,6 +78,8 @@ export interface Attached {
   readonly expect: number
   /** WELCOME was received (client) or sent (server). */
   readonly ready: boolean
+  /** Client: the server has the hello, its application decides. */
+  readonly pondered: boolean
   /** Last frame heard, last frame said. */
   readonly heardMs: number
   readonly saidMs: number
