@@ -105,11 +105,6 @@ export const limitsTable = {
     "tokens",
     "sandbox tokens a replica remembers as checked; twice the sessions that it is meant to hold",
   ],
-  verifiedTokens: [
-    20_000,
-    "tokens",
-    "sandbox tokens whose signature was checked; twice the sessions of a full replica",
-  ],
   knownTokens: [256, "tokens", "SSH session tokens an actor remembers as checked"],
   askTimeoutMs: [10_000, "ms", "deadline of an ask to an actor that does not wait for a session"],
   lifecycleTimeoutMs: [60_000, "ms", "deadline of stop, start and delete at the driver"],
