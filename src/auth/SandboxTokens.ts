@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { Clock, Context, Effect, Layer, Redacted } from "effect"
 import { errors, importPKCS8, importSPKI, jwtVerify, SignJWT } from "jose"
 import { FailedPrecondition, Internal, Unauthenticated } from "../domain/Errors.ts"
-import { limits, limits } from "../domain/Limits.ts"
+import { limits } from "../domain/Limits.ts"
 
 export interface SandboxTokenSettings {
   /** Directory with `signing.pem` (PKCS#8), `public.pem` (SPKI) and `kid`. */
@@ -81,8 +81,6 @@ const make = (settings: SandboxTokenSettings) =>
         }),
     })
     const keys = yield* load
-    /** A signature is checked once per token: every relay of a session presents the same one. */
-    const verified = new Map<string, { readonly sandboxId: string; readonly untilMs: number }>()
     const issuer = `openshell-gateway:${settings.gatewayId}`
 
     /** By digest. A supervisor shows its token with every relay, and checking a signature takes half a millisecond. */
