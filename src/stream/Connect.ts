@@ -86,7 +86,8 @@ class CarrierOpener {
       settle()
       controller.abort()
     }
-    this.#options.openCarrier(attempt, controller.signal).then(
+    const opening = (async () => this.#options.openCarrier(attempt, controller.signal))()
+    opening.then(
       (duplex) => {
         if (settled) duplex.on("error", () => undefined).destroy()
         else settle(() => opened(new Carrier(duplex, this.#clock)))
@@ -99,8 +100,6 @@ class CarrierOpener {
 /** A new stream. Usable at once: writes wait until a carrier is there; `opened` tells whether it was taken. */
 export const connect = (options: ConnectOptions): ResumableDuplex => {
   const { kind, target } = options
-  if (Buffer.byteLength(target) > limits.resumeTargetBytes)
-    throw new StreamRefused({ code: "target", message: "the target of the stream is too long" })
   const clock = options.clock ?? systemClock
   const settings = { ...defaultSettings, ...options.settings }
   const carrierTimeoutMs = options.carrierTimeoutMs ?? limits.resumeCarrierMs
@@ -130,8 +129,12 @@ export const connect = (options: ConnectOptions): ResumableDuplex => {
         ),
       released: () => opener.stop(),
     })
+    const tooLong = Buffer.byteLength(target) > limits.resumeTargetBytes
+    const text = "the target of the stream is too long"
     // The stream is whole only after this function returned.
-    queueMicrotask(() => engine.dispatch({ type: "start" }))
+    queueMicrotask(() =>
+      engine.dispatch(tooLong ? { type: "openFailed", text, refused: "target" } : { type: "start" }),
+    )
     return engine
   })
 }

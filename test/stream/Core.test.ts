@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest"
 import { type Core, makeCore } from "../../src/stream/core/Core.ts"
 import { type Rules, soundRules } from "../../src/stream/core/Rules.ts"
 import { aborts, faults, outages, type Program, run } from "./Program.ts"
-import { Simulation, sides } from "./Simulation.ts"
+import { sides } from "./SimulatedWire.ts"
+import { Simulation } from "./Simulation.ts"
 
 const sound = makeCore()
 

@@ -4,6 +4,7 @@ import { once } from "node:events"
 import net, { type AddressInfo, type Socket } from "node:net"
 import { type Duplex, duplexPair } from "node:stream"
 import { type ConnectOptions, connect } from "../../src/stream/Connect.ts"
+import type { StreamError } from "../../src/stream/Outcome.ts"
 import type { ResumableDuplex } from "../../src/stream/ResumableDuplex.ts"
 import { type IncomingStream, StreamServer, type StreamServerOptions } from "../../src/stream/StreamServer.ts"
 
@@ -139,6 +140,12 @@ export const collect = async (stream: AsyncIterable<Buffer>): Promise<Buffer> =>
   const chunks: Buffer[] = []
   for await (const chunk of stream) chunks.push(chunk)
   return Buffer.concat(chunks)
+}
+
+/** The error that a stream ends with. */
+export const errorOf = async (stream: ResumableDuplex): Promise<StreamError> => {
+  const [error] = (await once(stream, "error")) as [StreamError]
+  return error
 }
 
 /** Waits for a condition; every wait of a test ends here. */

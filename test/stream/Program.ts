@@ -1,6 +1,7 @@
 /** Random programs for the simulation: what applications do, what the network does, and time. */
 import fc from "fast-check"
-import type { Side, Simulation } from "./Simulation.ts"
+import type { Side } from "./SimulatedWire.ts"
+import type { Simulation } from "./Simulation.ts"
 
 type Action =
   | { readonly do: "write" | "consume" | "pump"; readonly side: Side; readonly amount: number }

@@ -1,21 +1,15 @@
 /** Two cores and the carriers between them, byte by byte, in one thread and on a clock of their own. */
 
 import type { Core } from "../../src/stream/core/Core.ts"
-import { bufferedBytes } from "../../src/stream/core/ReplayBuffer.ts"
 import {
   type Command,
   defaultSettings,
   type Event,
   type StreamSettings,
-  type StreamState,
 } from "../../src/stream/core/State.ts"
-import { FrameDecoder } from "../../src/stream/FrameDecoder.ts"
 import { authBytes, encodeControl, encodeDataHeader, type Frame, idBytes } from "../../src/stream/Frames.ts"
-import type { Outcome } from "../../src/stream/Outcome.ts"
-
-export type Side = "client" | "server"
-export const sides: ReadonlyArray<Side> = ["client", "server"]
-export const other = (side: Side): Side => (side === "client" ? "server" : "client")
+import { checkEnds, demand, type End, newEnd, Violation } from "./SimulatedEnd.ts"
+import { newWire, other, pattern, patternAt, type Side, sides, type Wire } from "./SimulatedWire.ts"
 
 /** Buffers of a few dozen bytes, so that short programs meet every limit. */
 export const smallSettings: StreamSettings = {
@@ -26,54 +20,6 @@ export const smallSettings: StreamSettings = {
   earlyBytes: 8,
   ackBytes: 12,
   openMs: defaultSettings.resumeWindowMs,
-}
-
-/** What direction `from` carries at `offset`. */
-const patternAt = (from: Side, offset: number): number =>
-  (offset * 31 + (offset >>> 8) * 17 + (from === "client" ? 3 : 101)) & 0xff
-
-const pattern = (from: Side, offset: number, length: number): Buffer =>
-  Buffer.from(Uint8Array.from({ length }, (_, index) => patternAt(from, offset + index)))
-
-/** One end with its application. */
-interface End {
-  state: StreamState
-  written: number
-  ended: boolean
-  delivered: number
-  consumed: number
-  endDelivered: boolean
-  sentAll: boolean
-  outcome: Outcome | undefined
-}
-
-/** Bytes on their way in one direction of a carrier. */
-interface Flow {
-  bytes: Buffer
-  readonly decoder: FrameDecoder
-  /** The sender closed: after the last byte the receiver sees the end. */
-  closed: boolean
-}
-
-interface Wire {
-  readonly id: number
-  readonly to: { readonly [S in Side]: Flow }
-  /** Which ends still hold the carrier; one that closed it may yet see frames that had arrived. */
-  readonly holds: { [S in Side]: boolean }
-  readonly noticed: { [S in Side]: boolean }
-  /** Bytes no longer cross it: it was cut (both ends learn of it), or swallows everything. */
-  cut: boolean
-  hole: boolean
-  /** The server has read its hello. */
-  greeted: boolean
-}
-
-const flow = (): Flow => ({ bytes: Buffer.alloc(0), decoder: new FrameDecoder(), closed: false })
-
-export class Violation extends Error {}
-
-const demand = (holds: boolean, text: string): void => {
-  if (!holds) throw new Violation(text)
 }
 
 export class Simulation {
@@ -93,17 +39,10 @@ export class Simulation {
   constructor(core: Core, settings: StreamSettings = smallSettings) {
     this.#core = core
     this.#settings = settings
-    const end = (side: Side): End => ({
-      state: core.initial(side, 0, settings),
-      written: 0,
-      ended: false,
-      delivered: 0,
-      consumed: 0,
-      endDelivered: false,
-      sentAll: false,
-      outcome: undefined,
-    })
-    this.ends = { client: end("client"), server: end("server") }
+    this.ends = {
+      client: newEnd(core.initial("client", 0, settings)),
+      server: newEnd(core.initial("server", 0, settings)),
+    }
     this.apply("client", { type: "start" })
   }
 
@@ -257,15 +196,7 @@ export class Simulation {
   }
 
   #wire(): Wire {
-    const wire: Wire = {
-      id: this.wires.length + 1,
-      to: { client: flow(), server: flow() },
-      holds: { client: true, server: true },
-      noticed: { client: false, server: false },
-      cut: false,
-      hole: false,
-      greeted: false,
-    }
+    const wire = newWire(this.wires.length + 1)
     this.wires.push(wire)
     return wire
   }
@@ -343,16 +274,7 @@ export class Simulation {
   }
 
   #check(): void {
-    for (const side of sides) {
-      const { state, delivered, consumed } = this.ends[side]
-      const peer = this.ends[other(side)]
-      demand(bufferedBytes(state.send.replay) <= this.#settings.replayBytes, `${side}: replay beyond bound`)
-      demand(delivered - consumed <= this.#settings.receiveBytes, `${side}: received beyond credit`)
-      const consumedByPeer = peer.consumed + (peer.endDelivered && peer.consumed === peer.delivered ? 1 : 0)
-      // A finished end may know more of its peer than acknowledgements said; that has a check of its own.
-      if (state.outcome === undefined)
-        demand(state.send.acked <= consumedByPeer, `${side}: acknowledged before it was consumed`)
-    }
+    checkEnds(this.ends, this.#settings)
     const { current, attach } = this.ends.server.state
     demand(attach >= this.#highestAttach, "an older carrier took the stream")
     demand(current === undefined || current.attach === attach, "an older carrier is attached")
