@@ -2,14 +2,17 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { type Core, makeCore } from "../../src/stream/core/Core.ts"
 import { type Rules, soundRules } from "../../src/stream/core/Rules.ts"
-import { aborts, faults, outages, type Program, run } from "./Program.ts"
+import type { StreamSettings } from "../../src/stream/core/State.ts"
+import { aborts, faults, outages, type Program, run, settings } from "./Program.ts"
 import { sides } from "./SimulatedWire.ts"
 import { Simulation } from "./Simulation.ts"
 
 const sound = makeCore()
 
-const finishes = (core: Core, program: Program): void => {
-  const simulation = new Simulation(core)
+type Property = (core: Core, program: Program, limits: StreamSettings) => void
+
+const finishes: Property = (core, program, limits) => {
+  const simulation = new Simulation(core, limits)
   run(simulation, program)
   simulation.settle()
   const { client, server } = simulation.ends
@@ -19,8 +22,8 @@ const finishes = (core: Core, program: Program): void => {
 }
 
 /** With outages: whichever end says that all arrived is right, and otherwise both lost it. */
-const ends = (core: Core, program: Program): void => {
-  const simulation = new Simulation(core)
+const ends: Property = (core, program, limits) => {
+  const simulation = new Simulation(core, limits)
   run(simulation, program)
   simulation.settle()
   const { client, server } = simulation.ends
@@ -34,15 +37,15 @@ const ends = (core: Core, program: Program): void => {
 describe("a resumable stream", () => {
   it("delivers every byte once and in order, whatever happens to its carriers", () => {
     fc.assert(
-      fc.property(faults, (program) => finishes(sound, program)),
+      fc.property(faults, settings, (program, limits) => finishes(sound, program, limits)),
       { numRuns: 1_000 },
     )
   })
 
   it("is reset at both ends when one gives up, unless all had arrived", () => {
     fc.assert(
-      fc.property(aborts, (program) => {
-        const simulation = new Simulation(sound)
+      fc.property(aborts, settings, (program, limits) => {
+        const simulation = new Simulation(sound, limits)
         run(simulation, program)
         simulation.settle()
         const { client, server } = simulation.ends
@@ -64,7 +67,7 @@ describe("a resumable stream", () => {
 
   it("is lost at both ends when the resume window passes, unless all had arrived", () => {
     fc.assert(
-      fc.property(outages, (program) => ends(sound, program)),
+      fc.property(outages, settings, (program, limits) => ends(sound, program, limits)),
       { numRuns: 1_000 },
     )
   })
@@ -128,6 +131,7 @@ const mistakes: ReadonlyArray<readonly [name: string, broken: Partial<Rules>]> =
     { resumeAt: ({ next, acked, final }) => (next === final ? final + 1 : Math.max(next, acked)) },
   ],
   ["resumes below what a faster carrier acknowledged", { resumeAt: ({ next }) => next }],
+  ["gets stuck before what was acknowledged while it sent it again", { skipTo: (sent) => sent }],
   ["acknowledges before the application consumed", { acknowledged: (_, received) => received }],
   ["delivers duplicates", { duplicateBytes: () => 0 }],
   ["lets a stale carrier take the stream", { admits: () => true }],
@@ -142,9 +146,9 @@ const mistakes: ReadonlyArray<readonly [name: string, broken: Partial<Rules>]> =
 describe("the properties notice a core that", () => {
   it.each(mistakes)("%s", (_, broken) => {
     const core = makeCore({ ...soundRules, ...broken })
-    const fails = (arbitrary: typeof faults, holds: (core: Core, program: Program) => void): boolean =>
+    const fails = (arbitrary: typeof faults, holds: Property): boolean =>
       fc.check(
-        fc.property(arbitrary, (program) => holds(core, program)),
+        fc.property(arbitrary, settings, (program, limits) => holds(core, program, limits)),
         { numRuns: 1_000, seed: 1, endOnFailure: true },
       ).failed
     expect(fails(faults, finishes) || fails(outages, ends)).toBe(true)

@@ -1,7 +1,8 @@
 /** Random programs for the simulation: what applications do, what the network does, and time. */
 import fc from "fast-check"
+import type { StreamSettings } from "../../src/stream/core/State.ts"
 import type { Side } from "./SimulatedWire.ts"
-import type { Simulation } from "./Simulation.ts"
+import { type Simulation, smallSettings } from "./Simulation.ts"
 
 type Action =
   | { readonly do: "write" | "consume" | "pump"; readonly side: Side; readonly amount: number }
@@ -67,6 +68,20 @@ const action = (kinds: { readonly abort: boolean; readonly longestMs: number }):
 
 /** Long enough that most programs see several carriers; time is counted so that `faults` stay in the window. */
 const length = { minLength: 10, maxLength: 120, size: "max" } as const
+
+/** Limits in any relation to each other. */
+export const settings: fc.Arbitrary<StreamSettings> = fc.oneof(
+  fc.constant(smallSettings),
+  fc
+    .record({
+      replayBytes: fc.integer({ min: 1, max: 100 }),
+      receiveBytes: fc.integer({ min: 1, max: 100 }),
+      chunkBytes: fc.integer({ min: 1, max: 30 }),
+      earlyBytes: fc.integer({ min: 0, max: 20 }),
+      ackBytes: fc.integer({ min: 1, max: 120 }),
+    })
+    .map((one) => ({ ...smallSettings, ...one, earlyBytes: Math.min(one.earlyBytes, one.receiveBytes) })),
+)
 
 export type Program = ReadonlyArray<Action>
 

@@ -124,7 +124,7 @@ const welcome = (
   // What follows a first hello was sent in one go: there is nothing to send again.
   const send = early
     ? frame.next <= state.send.sentMost
-      ? acknowledged({ ...state.send, window: frame.window }, frame.ack)
+      ? acknowledged(rules, { ...state.send, window: frame.window }, frame.ack)
       : undefined
     : frame.next < state.send.acked
       ? undefined

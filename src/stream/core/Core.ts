@@ -64,8 +64,8 @@ const payloadArrived = (
   ]
 }
 
-const ackArrived = (state: StreamState, offset: number, nowMs: number): Step => {
-  const after = acknowledged(state.send, offset)
+const ackArrived = (rules: Rules, state: StreamState, offset: number, nowMs: number): Step => {
+  const after = acknowledged(rules, state.send, offset)
   if (after === undefined)
     return reset(state, "protocol", `acknowledgement of ${offset}, which was not sent`, nowMs)
   const { send, news } = credited(state.send, after)
@@ -90,7 +90,7 @@ const currentFrame = (
     case "fin":
       return payloadArrived(rules, at, current, frame, nowMs)
     case "ack":
-      return ackArrived(at, frame.offset, nowMs)
+      return ackArrived(rules, at, frame.offset, nowMs)
     case "ping":
       return [{ ...at, current: { ...current, pongDue: true } }, nothing]
     case "pong":

@@ -11,9 +11,13 @@ export interface Received {
 }
 
 /**
- * A piece of data. Each carrier's data is without gaps from the offset agreed at its attach, so any other offset
- * contradicts what the peer said before; a text says how.
+ * Each carrier's data goes on from the offset agreed at its attach. It may leave out what was acknowledged
+ * meanwhile; any other offset contradicts what the peer said before.
  */
+const follows = (receive: Receiving, { expect }: Attached, offset: number): boolean =>
+  offset === expect || (offset > expect && offset <= receive.consumed)
+
+/** A piece of data; a text says what is wrong with it. */
 export const dataArrived = (
   rules: Rules,
   settings: StreamSettings,
@@ -23,7 +27,7 @@ export const dataArrived = (
   bytes: Buffer,
 ): Received | string => {
   const end = offset + bytes.length
-  if (offset !== current.expect) return `data at offset ${offset}, expected ${current.expect}`
+  if (!follows(receive, current, offset)) return `data at offset ${offset}, expected ${current.expect}`
   if (receive.final !== undefined && end > receive.final) return `data beyond the end at ${receive.final}`
   if (end > receive.consumed + settings.receiveBytes) return `data at offset ${offset} without credit`
   const known = Math.min(rules.duplicateBytes(offset, receive.received), bytes.length)
@@ -42,7 +46,7 @@ export const endArrived = (
   offset: number,
   nowMs: number,
 ): Received | string => {
-  if (offset !== current.expect) return `end at offset ${offset}, expected ${current.expect}`
+  if (!follows(receive, current, offset)) return `end at offset ${offset}, expected ${current.expect}`
   const next = { ...current, expect: offset + 1 }
   if (receive.final !== undefined) {
     return offset === receive.final

@@ -10,6 +10,8 @@ export interface Rules {
     readonly sent: number
     readonly final: number | undefined
   }) => number
+  /** Where sending goes on when the peer acknowledged `acked` while bytes below were being sent again. */
+  readonly skipTo: (sent: number, acked: number) => number
   /** What an acknowledgement says. */
   readonly acknowledged: (consumed: number, received: number) => number
   /** How many leading bytes of a piece at `offset` were received before. */
@@ -31,6 +33,7 @@ export interface Rules {
 export const soundRules: Rules = {
   // An attach may be older than an acknowledgement that overtook it on the carrier before.
   resumeAt: ({ next, acked }) => Math.max(next, acked),
+  skipTo: (sent, acked) => Math.max(sent, acked),
   acknowledged: (consumed) => consumed,
   duplicateBytes: (offset, received) => Math.max(0, received - offset),
   admits: (attach, highest) => attach > highest,

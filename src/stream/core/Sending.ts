@@ -32,10 +32,15 @@ export const advanced = (send: Sending, sent: number): Sending => ({
 })
 
 /** The peer consumed everything below `offset`; undefined when it cannot have. */
-export const acknowledged = (send: Sending, offset: number): Sending | undefined => {
+export const acknowledged = (rules: Rules, send: Sending, offset: number): Sending | undefined => {
   if (offset > send.sentMost) return undefined
   if (offset <= send.acked) return send
-  return { ...send, acked: offset, replay: dropBefore(send.replay, Math.min(offset, send.replay.end)) }
+  return {
+    ...send,
+    acked: offset,
+    sent: rules.skipTo(send.sent, offset),
+    replay: dropBefore(send.replay, Math.min(offset, send.replay.end)),
+  }
 }
 
 /** A peer attached on a new carrier and wants `next`, having consumed `ack`; undefined when it cannot. */
@@ -45,7 +50,7 @@ export const resumed = (
   peer: { readonly next: number; readonly ack: number; readonly window: number },
 ): Sending | undefined => {
   if (peer.ack > peer.next || !rules.mayWant(peer.next, send.sentMost)) return undefined
-  const freed = acknowledged(send, peer.ack)
+  const freed = acknowledged(rules, send, peer.ack)
   if (freed === undefined) return undefined
   const { acked, sent, final } = freed
   return {
