@@ -99,37 +99,16 @@ export const graceOver = (status: SandboxStatus, nowMs: number): SandboxStatus =
         nowMs,
       )
 
-export const stopping = (status: SandboxStatus, nowMs: number): SandboxStatus =>
-  to(
-    status,
-    "Stopping",
-    { type: "Ready", status: "False", reason: "Stopping", message: "Sandbox is stopping" },
-    nowMs,
-  )
+/** A phase on the way somewhere, named by itself as the reason why the sandbox is not Ready. */
+const under =
+  (phase: SandboxPhase, message: string) =>
+  (status: SandboxStatus, nowMs: number): SandboxStatus =>
+    to(status, phase, { type: "Ready", status: "False", reason: phase, message }, nowMs)
 
-export const stopped = (status: SandboxStatus, nowMs: number): SandboxStatus =>
-  to(
-    status,
-    "Stopped",
-    { type: "Ready", status: "False", reason: "Stopped", message: "Sandbox is stopped" },
-    nowMs,
-  )
-
-export const starting = (status: SandboxStatus, nowMs: number): SandboxStatus =>
-  to(
-    status,
-    "Starting",
-    { type: "Ready", status: "False", reason: "Starting", message: "Sandbox is starting" },
-    nowMs,
-  )
-
-export const deleting = (status: SandboxStatus, nowMs: number): SandboxStatus =>
-  to(
-    status,
-    "Deleting",
-    { type: "Ready", status: "False", reason: "Deleting", message: "Sandbox is being deleted" },
-    nowMs,
-  )
+export const stopping = under("Stopping", "Sandbox is stopping")
+export const stopped = under("Stopped", "Sandbox is stopped")
+export const starting = under("Starting", "Sandbox is starting")
+export const deleting = under("Deleting", "Sandbox is being deleted")
 
 export const failed = (
   status: SandboxStatus,
