@@ -10,7 +10,7 @@ import type { FailedPrecondition } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { ClusterConfig, type HostPort } from "./ClusterConfig.ts"
 import { Membership } from "./Membership.ts"
-import { peerHttp2Settings } from "./PeerListener.ts"
+import { carryBytes, peerHttp2Settings } from "./PeerListener.ts"
 import { loadPeerCredentials, type PeerProtocol, peerProtocols, replicaOf } from "./PeerTls.ts"
 
 export class PeerDialer extends Context.Tag("holdfast/PeerDialer")<
@@ -61,11 +61,15 @@ const make = Effect.gen(function* () {
     const existing = sessions.get(key)
     if (existing !== undefined && !existing.closed && !existing.destroyed) return existing
     const session = http2.connect(`https://${key}`, {
-      createConnection: () => dial(address, peerProtocols.bytes),
+      createConnection: () => {
+        const socket = dial(address, peerProtocols.bytes)
+        // node:http2 leaves a socket open that failed.
+        return socket.on("error", () => socket.destroy())
+      },
       settings: peerHttp2Settings,
       maxSessionMemory: limits.http2SessionMemoryMb,
     })
-    session.on("connect", () => session.setLocalWindowSize(limits.sessionWindowBytes))
+    session.on("connect", () => carryBytes(session))
     session.on("error", () => {})
     session.on("close", () => {
       if (sessions.get(key) === session) sessions.delete(key)

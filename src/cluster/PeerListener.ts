@@ -7,6 +7,7 @@ import { NodeSocket } from "@effect/platform-node"
 import { Context, Effect, FiberSet, Layer, type Scope } from "effect"
 import { FailedPrecondition } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
+import { startKeepalive } from "../wire/grpc/Keepalive.ts"
 import { ClusterConfig } from "./ClusterConfig.ts"
 import { loadPeerCredentials, type PeerProtocol, peerName, peerProtocols } from "./PeerTls.ts"
 
@@ -28,6 +29,12 @@ export const peerHttp2Settings: http2.Settings = {
   maxConcurrentStreams: limits.streamsPerConnection,
 }
 
+/** Windows for many relays, and PINGs: a peer whose packets vanish must not hold streams open for ever. */
+export const carryBytes = (session: http2.Http2Session): void => {
+  session.setLocalWindowSize(limits.sessionWindowBytes)
+  startKeepalive(session, { intervalMs: limits.keepaliveIntervalMs, timeoutMs: limits.keepaliveTimeoutMs })
+}
+
 const make = Effect.gen(function* () {
   const config = yield* ClusterConfig
   const credentials = yield* loadPeerCredentials(config)
@@ -38,7 +45,7 @@ const make = Effect.gen(function* () {
     settings: peerHttp2Settings,
     maxSessionMemory: limits.http2SessionMemoryMb,
   })
-  bytes.on("session", (session) => session.setLocalWindowSize(limits.sessionWindowBytes))
+  bytes.on("session", carryBytes)
   bytes.on("sessionError", () => {})
   handlers.set(peerProtocols.bytes, (socket) => bytes.emit("connection", socket))
 
@@ -58,7 +65,8 @@ const make = Effect.gen(function* () {
         return
       }
       sockets.add(socket)
-      socket.on("error", () => {})
+      // node:http2 leaves a socket open that failed.
+      socket.on("error", () => socket.destroy())
       socket.on("close", () => sockets.delete(socket))
       handler(socket)
     },
