@@ -293,7 +293,8 @@ export const limitsTable = {
     "bytes",
     "smaller writes are packed, so that a byte does not pin the buffer it came in",
   ],
-  resumeBlockBytes: [16_384, "bytes", "small writes share blocks of this size; one HTTP/2 frame"],
+  resumeBlockBytes: [16_384, "bytes", "small writes share blocks, at most this large; one HTTP/2 frame"],
+  resumeFirstBlockBytes: [512, "bytes", "first block of small writes: an idle shell keeps no more"],
   resumeEarlyBytes: [
     65_536,
     "bytes",

@@ -61,9 +61,10 @@ const detached = (buffer: ReplayBuffer): ReplayBuffer =>
   )
 
 /** Puts a small write into the current block; true when that only made the last entry longer. */
-const pack = (shared: Shared, offset: number, bytes: Buffer): boolean => {
+const pack = (shared: Shared, offset: number, bytes: Buffer, buffered: number): boolean => {
   if (shared.block.length - shared.blockUsed < bytes.length) {
-    shared.block = Buffer.allocUnsafeSlow(limits.resumeBlockBytes)
+    const wanted = Math.max(limits.resumeFirstBlockBytes, 2 * (buffered + bytes.length))
+    shared.block = Buffer.allocUnsafeSlow(Math.min(limits.resumeBlockBytes, wanted))
     shared.blockUsed = 0
   }
   const at = shared.blockUsed
@@ -93,7 +94,7 @@ export const append = (buffer: ReplayBuffer, bytes: Buffer): ReplayBuffer => {
   const { shared } = base
   const end = base.end + bytes.length
   if (bytes.length < limits.resumeCopyBytes) {
-    const grown = pack(shared, base.end, bytes)
+    const grown = pack(shared, base.end, bytes, bufferedBytes(base))
     return make({ ...base, end, count: grown ? base.count : base.count + 1 }, shared)
   }
   shared.entries.push({ offset: base.end, bytes })
