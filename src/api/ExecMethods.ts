@@ -4,7 +4,7 @@ import { Duration, Effect, Fiber, Option } from "effect"
 import type { ClientChannel } from "ssh2"
 import { InvalidArgument, Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
-import { exitOf, noExitStatus, startExec } from "../edge/ExecSession.ts"
+import { noExitStatus, type RunningExec, startExec } from "../edge/ExecSession.ts"
 import { RelayOpener } from "../edge/RelayOpener.ts"
 import type { GrpcError } from "../wire/grpc/GrpcError.ts"
 import type { TypedServerCall } from "../wire/grpc/Typed.ts"
@@ -96,10 +96,13 @@ const open = (request: ExecSandboxRequest, defaultSize: { readonly cols: number;
   })
 
 /** Output, then the exit event; a command that outlives its timeout ends with exit code 124. */
-const pump = <I extends DescMessage>(typed: Output<I>, channel: ClientChannel, timeoutSeconds: number) =>
+const pump = <I extends DescMessage>(
+  typed: Output<I>,
+  { channel, exit }: RunningExec,
+  timeoutSeconds: number,
+) =>
   Effect.gen(function* () {
     const progress = new Progress()
-    const exit = exitOf(channel)
     const copying = yield* Effect.fork(
       Effect.all(
         [copyOut(typed, channel, "stdout", progress), copyOut(typed, channel.stderr, "stderr", progress)],
@@ -120,10 +123,10 @@ const execSandbox = streaming(method.execSandbox, access.execSandbox, (typed) =>
   Effect.gen(function* () {
     const request = yield* receive(typed)
     if (request === undefined) return yield* new InvalidArgument({ message: "sandbox_id is required" })
-    const channel = yield* open(request, { cols: 0, rows: 0 })
+    const running = yield* open(request, { cols: 0, rows: 0 })
     typed.call.sendHeaders()
-    channel.end(Buffer.from(request.stdin))
-    yield* pump(typed, channel, request.timeoutSeconds)
+    running.channel.end(Buffer.from(request.stdin))
+    yield* pump(typed, running, request.timeoutSeconds)
   }).pipe(Effect.scoped),
 )
 
@@ -162,11 +165,11 @@ const execSandboxInteractive = streaming(
       if (first.payload.case !== "start")
         return yield* new InvalidArgument({ message: "first message must be a start payload" })
       const request = first.payload.value
-      const channel = yield* open(request, { cols: 80, rows: 24 })
+      const running = yield* open(request, { cols: 80, rows: 24 })
       typed.call.sendHeaders()
-      if (request.stdin.length > 0) channel.write(request.stdin)
-      yield* feed(typed, channel).pipe(Effect.ignore, Effect.forkScoped)
-      yield* pump(typed, channel, request.timeoutSeconds)
+      if (request.stdin.length > 0) running.channel.write(request.stdin)
+      yield* feed(typed, running.channel).pipe(Effect.ignore, Effect.forkScoped)
+      yield* pump(typed, running, request.timeoutSeconds)
     }).pipe(Effect.scoped),
 )
 

@@ -49,12 +49,23 @@ const connect = (relay: Duplex): Effect.Effect<Client, PermissionDenied | Unavai
       }),
   )
 
-const openChannel = (client: Client, command: string, options: ExecOptions) =>
-  Effect.async<ClientChannel, Unavailable>((resume) => {
+export interface RunningExec {
+  readonly channel: ClientChannel
+  /** The exit status, as soon as the sandbox reports it; undefined when the channel closes without one. */
+  readonly exit: Promise<number | undefined>
+}
+
+const openChannel = (
+  client: Client,
+  command: string,
+  options: ExecOptions,
+): Effect.Effect<RunningExec, Unavailable> =>
+  Effect.async((resume) => {
     client.exec(command, options, (error, channel) =>
       resume(
         error === undefined
-          ? Effect.succeed(channel)
+          ? // Listening from here on: the status of a short command may come with this very packet.
+            Effect.succeed({ channel, exit: exitOf(channel) })
           : Effect.fail(new Unavailable({ message: noExitStatus })),
       ),
     )
@@ -67,7 +78,7 @@ const openChannel = (client: Client, command: string, options: ExecOptions) =>
 const stage = (client: Client, command: string): Effect.Effect<string, Unavailable> =>
   Effect.flatMap(
     openChannel(client, 'umask 077; f=$(mktemp) && cat >"$f" && printf %s "$f"', {}),
-    (channel) =>
+    ({ channel }) =>
       Effect.async<string, Unavailable>((resume) => {
         let file = ""
         channel.on("data", (chunk: Buffer) => {
@@ -89,7 +100,7 @@ export const startExec = (
   relay: Duplex,
   command: string,
   terminal: Terminal | undefined,
-): Effect.Effect<ClientChannel, PermissionDenied | Unavailable, Scope.Scope> =>
+): Effect.Effect<RunningExec, PermissionDenied | Unavailable, Scope.Scope> =>
   Effect.gen(function* () {
     const client = yield* connect(relay)
     const short =
@@ -118,8 +129,7 @@ const signalNumbers: Readonly<Record<string, number>> = {
   TERM: 15,
 }
 
-/** The exit status, as soon as the sandbox reports it; undefined when the channel closes without one. */
-export const exitOf = (channel: ClientChannel): Promise<number | undefined> =>
+const exitOf = (channel: ClientChannel): Promise<number | undefined> =>
   new Promise((resolve) => {
     channel.once("exit", (code: number | null, signal?: string) =>
       resolve(code ?? 128 + (signalNumbers[signal?.replace(/^SIG/, "") ?? ""] ?? 0)),
