@@ -76,6 +76,12 @@ export class StreamEngine {
     this.dispatch({ type: "attach", carrier: id, hello })
   }
 
+  /** Whether the stream is on this carrier. */
+  uses(carrier: Carrier): boolean {
+    const { current } = this.#state
+    return current !== undefined && this.#carriers.get(current.id) === carrier
+  }
+
   #add(carrier: Carrier): number {
     this.#lastCarrier += 1
     this.#carriers.set(this.#lastCarrier, carrier)

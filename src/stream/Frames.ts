@@ -7,10 +7,10 @@
  *            and for a new stream: kind u8, target (UTF-8, the rest)
  *   WELCOME  version u8, next u64, ack u64, from u64, window u32, resume window u32 (ms)
  *   REFUSE   code u8, reset code u8, text      DATA  offset u64, payload      ACK  offset u64
- *   FIN      offset u64                        RST   code u8, text            PING, PONG, DONE  empty
+ *   FIN      offset u64                        RST   code u8, text            PING, PONG, DONE, MOVE  empty
  */
 import { limits } from "../domain/Limits.ts"
-import type { RefuseCode, ResetCode } from "./Outcome.ts"
+import { type RefuseCode, type ResetCode, refuseCodes, resetCodes } from "./Outcome.ts"
 import { readU64, writeU64 } from "./Uint64.ts"
 
 export const protocolVersion = 1
@@ -84,8 +84,8 @@ export interface ResetFrame {
 }
 
 export interface SignalFrame {
-  /** `done`: the sender knows that the stream is over for both. */
-  readonly type: "ping" | "pong" | "done"
+  /** `done`: the stream is over for both. `move`: the server's end of this carrier is about to go away. */
+  readonly type: "ping" | "pong" | "done" | "move"
 }
 
 export type ControlFrame =
@@ -102,22 +102,21 @@ export const headerBytes = 4
 export const offsetBytes = 8
 
 /** Position is the number on the wire. */
-const types = ["", "hello", "welcome", "refuse", "data", "ack", "fin", "rst", "ping", "pong", "done"] as const
-const resetCodes: ReadonlyArray<ResetCode> = ["cancelled", "protocol", "target", "internal", "revoked"]
-const refuseCodes: ReadonlyArray<RefuseCode | EndedCode> = [
-  "version",
-  "unknown",
-  "stale",
-  "denied",
-  "offsets",
-  "limit",
-  "kind",
-  "target",
-  "timeout",
-  "finished",
-  "reset",
-  "lost",
-]
+const types = [
+  "",
+  "hello",
+  "welcome",
+  "refuse",
+  "data",
+  "ack",
+  "fin",
+  "rst",
+  "ping",
+  "pong",
+  "done",
+  "move",
+] as const
+const answers: ReadonlyArray<RefuseCode | EndedCode> = [...refuseCodes, "finished", "reset", "lost"]
 
 const helloBytes = 2 + idBytes + 4 + 8 + 8 + 4 + authBytes
 const welcomeBytes = 1 + 8 + 8 + 8 + 4 + 4
@@ -134,6 +133,7 @@ const bodies: { readonly [T in Frame["type"]]: readonly [least: number, most: nu
   ping: [0, 0],
   pong: [0, 0],
   done: [0, 0],
+  move: [0, 0],
 }
 
 /** The type of a frame whose header is valid, with the length of its body. */
@@ -226,7 +226,7 @@ export const encodeControl = (control: ControlFrame): Buffer => {
     case "refuse":
       return withText(
         "refuse",
-        [refuseCodes.indexOf(control.code), resetCodes.indexOf(control.reset)],
+        [answers.indexOf(control.code), resetCodes.indexOf(control.reset)],
         control.text,
       )
     case "rst":
@@ -279,7 +279,7 @@ export const decodeControl = (type: ControlFrame["type"], body: Buffer): Control
         resumeWindowMs: body.readUInt32BE(29),
       }
     case "refuse": {
-      const code = refuseCodes[body[0] ?? refuseCodes.length]
+      const code = answers[body[0] ?? answers.length]
       const reset = resetCodes[body[1] ?? resetCodes.length]
       if (code === undefined || reset === undefined) return undefined
       return { type, code, reset, text: body.toString("utf8", 2) }

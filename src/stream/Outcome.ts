@@ -1,29 +1,32 @@
 /** How a resumable stream ends: the same at both of its ends. */
 import { Data } from "effect"
 
-/** Why an end reset a stream. `protocol`: the peer broke the rules of `Frames.ts`. */
-export type ResetCode = "cancelled" | "protocol" | "target" | "internal" | "revoked"
+/** Why an end reset a stream. `protocol`: the peer broke the rules of `Frames.ts`. Positions are on the wire. */
+export const resetCodes = ["cancelled", "protocol", "target", "internal", "revoked"] as const
+export type ResetCode = (typeof resetCodes)[number]
 
-/** Why a server does not take a new stream, or a resume. */
-export type RefuseCode =
+/** Why a server does not take a new stream, or a resume. Positions are on the wire. */
+export const refuseCodes = [
   /** The server does not speak this version. */
-  | "version"
+  "version",
   /** No such stream here: it never was, it ended long ago, or the process that had it is gone. */
-  | "unknown"
+  "unknown",
   /** A later carrier of the same stream is attached. */
-  | "stale"
+  "stale",
   /** The proof or the binding is not that of the stream. */
-  | "denied"
+  "denied",
   /** Offsets that this stream cannot have. */
-  | "offsets"
+  "offsets",
   /** Too many streams. */
-  | "limit"
+  "limit",
   /** The server does not serve this kind. */
-  | "kind"
+  "kind",
   /** The target of the stream cannot be reached. */
-  | "target"
+  "target",
   /** The target did not answer in time. */
-  | "timeout"
+  "timeout",
+] as const
+export type RefuseCode = (typeof refuseCodes)[number]
 
 export type Outcome =
   /** Every byte of both directions was consumed by the other end. */

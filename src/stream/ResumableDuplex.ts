@@ -66,7 +66,7 @@ export class ResumableDuplex extends Duplex {
     return welcomed && suspendedMs !== undefined && outcome === undefined
   }
 
-  /** Client: opens a second carrier and moves the stream to it while the first still works. */
+  /** Moves the stream to a second carrier while the first still works; a server asks its client to. */
   move(): void {
     this.#engine.dispatch({ type: "move" })
   }

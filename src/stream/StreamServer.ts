@@ -22,6 +22,12 @@ export interface IncomingStream {
   readonly refuse: (code: RefuseCode, text: string) => void
 }
 
+/** A carrier that a server was given. */
+export interface AcceptedCarrier {
+  /** The carrier will not last: asks the client to take its stream, if it is on this carrier, to another. */
+  readonly move: () => void
+}
+
 export interface StreamServerOptions {
   readonly onStream: (incoming: IncomingStream) => void
   readonly settings?: Partial<StreamSettings>
@@ -83,11 +89,12 @@ export class StreamServer {
    * Serves one carrier. `binding` names on whose behalf it was opened (sandbox and principal, say); a stream is
    * resumed only by carriers with the binding that it began with.
    */
-  accept(duplex: Duplex, binding: string): void {
+  accept(duplex: Duplex, binding: string): AcceptedCarrier {
     const carrier = new Carrier(duplex, this.#clock)
+    const accepted = { move: () => this.#move(carrier) }
     if (this.#closed || this.#handshakes.size >= limits.resumeHandshakes) {
       duplex.destroy()
-      return
+      return accepted
     }
     const done = (): void => {
       cancel()
@@ -110,6 +117,7 @@ export class StreamServer {
       drain: () => undefined,
       idle: () => undefined,
     })
+    return accepted
   }
 
   /** Resets every stream and takes no more. */
@@ -120,6 +128,10 @@ export class StreamServer {
     for (const { duplex } of this.#live.values()) duplex.abort("cancelled", text)
     for (const { cancel } of this.#ended.values()) cancel()
     this.#ended.clear()
+  }
+
+  #move(carrier: Carrier): void {
+    for (const { engine } of this.#live.values()) if (engine.uses(carrier)) engine.dispatch({ type: "move" })
   }
 
   #hello(carrier: Carrier, hello: HelloFrame, binding: string): void {

@@ -55,7 +55,7 @@ const control: fc.Arbitrary<ControlFrame> = fc.oneof(
   }),
   fc.record({ type: fc.constantFrom("ack", "fin"), offset }),
   fc.record({ type: fc.constant("rst" as const), code: fc.constantFrom("cancelled", "revoked"), text }),
-  fc.record({ type: fc.constantFrom("ping", "pong", "done") }),
+  fc.record({ type: fc.constantFrom("ping", "pong", "done", "move") }),
 )
 
 const data = fc.record({
@@ -142,7 +142,7 @@ describe("stream frames", () => {
 
   it.each([
     ["of type 0", header(0, 0)],
-    ["of an unknown type", header(11, 0)],
+    ["of an unknown type", header(12, 0)],
     ["of data without payload", header(4, 8)],
     ["of data beyond the limit", header(4, 9 + limits.resumeChunkBytes)],
     ["of a hello that is too short", header(1, 10)],

@@ -6,12 +6,12 @@ import { type Simulation, smallSettings } from "./Simulation.ts"
 
 type Action =
   | { readonly do: "write" | "consume" | "pump"; readonly side: Side; readonly amount: number }
-  | { readonly do: "end" | "abort"; readonly side: Side }
+  | { readonly do: "end" | "abort" | "move"; readonly side: Side }
   | { readonly do: "deliver"; readonly wire: number; readonly side: Side; readonly amount: number }
   | { readonly do: "notice"; readonly wire: number; readonly side: Side }
   | { readonly do: "cut" | "swallow" | "repeatHello"; readonly wire: number }
   | { readonly do: "opened"; readonly succeeds: boolean }
-  | { readonly do: "move" | "accept" }
+  | { readonly do: "accept" }
   | { readonly do: "exchange"; readonly without: number }
   | { readonly do: "advance"; readonly ms: number }
 
@@ -51,7 +51,7 @@ const action = (kinds: { readonly abort: boolean; readonly longestMs: number }):
     { weight: 3, arbitrary: fc.record({ do: fc.constant("notice" as const), wire, side }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant("repeatHello" as const), wire }) },
     { weight: 4, arbitrary: fc.record({ do: fc.constant("opened" as const), succeeds: fc.boolean() }) },
-    { weight: 2, arbitrary: fc.record({ do: fc.constant("move" as const) }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant("move" as const), side }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant("accept" as const) }) },
     {
       weight: 2,
@@ -132,7 +132,7 @@ const perform = (simulation: Simulation, one: Action): void => {
       simulation.opened(one.succeeds)
       return
     case "move":
-      simulation.apply("client", { type: "move" })
+      simulation.apply(one.side, { type: "move" })
       return
     case "accept":
       simulation.apply("server", { type: "accept" })

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
-import { Readable } from "node:stream"
+import { duplexPair, Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { afterEach, describe, expect, it } from "vitest"
 import { limits } from "../../src/domain/Limits.ts"
@@ -82,6 +82,30 @@ describe("a stream over sockets that are destroyed", () => {
     expect(await client.outcome).toEqual(finished)
     await eventually(() => harness.carriers.every((carrier) => carrier.destroyed), "all carriers are closed")
   })
+})
+
+it("leaves a carrier that the server says will not last", async () => {
+  const [first, second] = [duplexPair(), duplexPair()]
+  const harness = inMemory()
+  const accepted = [first, second].map(([, far]) => harness.server.accept(far, ""))
+  let opened = 0
+  const client = harness.connect({
+    openCarrier: async () => {
+      opened += 1
+      return opened === 1 ? first[0] : second[0]
+    },
+  })
+  const told: string[] = []
+  for (const name of ["suspended", "resumed", "moved"]) client.on(name, () => told.push(name))
+  const server = await harness.next()
+  await client.opened
+  accepted[1]?.move()
+  accepted[0]?.move()
+  await eventually(() => told.length > 0, "the client moves")
+  client.end("over the second")
+  expect((await collect(server)).toString()).toBe("over the second")
+  expect(told).toEqual(["moved"])
+  expect(opened).toBe(2)
 })
 
 describe("each direction of a stream", () => {

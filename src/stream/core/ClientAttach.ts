@@ -31,6 +31,7 @@ export const newAttached = (id: number, attach: number, nowMs: number): Attached
   probeMs: undefined,
   pingDue: false,
   pongDue: false,
+  moveDue: false,
   resetSentMs: undefined,
 })
 

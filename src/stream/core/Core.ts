@@ -99,6 +99,8 @@ const currentFrame = (
       return resetByPeer(at, current.id, frame, nowMs)
     case "done":
       return doneByPeer(at, nowMs)
+    case "move":
+      return at.role === "client" ? move(at) : [at, nothing]
     default:
       return reset(at, "protocol", `unexpected ${frame.type} frame`, nowMs)
   }
@@ -123,6 +125,14 @@ const carrierClosed = (state: StreamState, carrier: number, nowMs: number): Step
   const closed: StreamState = { ...state, failure: "the carrier closed" }
   if (state.current?.id === carrier) return suspend(closed, undefined, nowMs)
   return state.pending?.id === carrier ? attachFailed(closed, carrier, undefined, nowMs) : [state, nothing]
+}
+
+/** The current carrier is to be left. */
+const move = (state: StreamState): Step => {
+  if (isOver(state)) return [state, nothing]
+  if (state.role === "client") return ensureCarrier({ ...state, moveFrom: state.attach })
+  const { current } = state
+  return [current === undefined ? state : { ...state, current: { ...current, moveDue: true } }, nothing]
 }
 
 const isOver = (state: StreamState): boolean => state.released || state.outcome !== undefined
@@ -163,9 +173,7 @@ const apply = (rules: Rules, state: StreamState, event: Event, nowMs: number): S
     case "openFailed":
       return openFailed(state, event.text, event.refused, nowMs)
     case "move":
-      return isOver(state) || state.role === "server"
-        ? [state, nothing]
-        : ensureCarrier({ ...state, moveFrom: state.attach })
+      return move(state)
     case "attach":
       return attach(rules, state, event.carrier, event.hello, nowMs)
     case "accept":

@@ -47,6 +47,7 @@ export const pull = (rules: Rules, state: StreamState, nowMs: number): Step => {
     return said(acked, current, { type: "ack", offset }, nowMs)
   }
   if (current.pingDue) return said(state, { ...current, pingDue: false }, { type: "ping" }, nowMs)
+  if (current.moveDue) return said(state, { ...current, moveDue: false }, { type: "move" }, nowMs)
   return data(rules, state, current, nowMs)
 }
 

@@ -89,6 +89,8 @@ export interface Attached {
   readonly probeMs: number | undefined
   readonly pingDue: boolean
   readonly pongDue: boolean
+  /** Server: the client shall leave this carrier. */
+  readonly moveDue: boolean
   readonly resetSentMs: number | undefined
 }
 
@@ -135,6 +137,8 @@ export type Event =
   /** The current carrier takes a frame; answered with at most one `send` or `sendData`. */
   | { readonly type: "pull" }
   | { readonly type: "tick" }
+  /** The current carrier will not last: a client opens another, a server asks its client to. */
+  | { readonly type: "move" }
   | { readonly type: "frame"; readonly carrier: number; readonly frame: Frame }
   | { readonly type: "malformed"; readonly carrier: number; readonly text: string }
   | { readonly type: "carrierClosed"; readonly carrier: number }
@@ -143,7 +147,6 @@ export type Event =
   | { readonly type: "carrierOpened"; readonly carrier: number }
   /** `refused` ends the stream: another attempt cannot help. */
   | { readonly type: "openFailed"; readonly text: string; readonly refused: RefuseCode | undefined }
-  | { readonly type: "move" }
   // server
   | { readonly type: "attach"; readonly carrier: number; readonly hello: Offer }
   | { readonly type: "accept" }
