@@ -13,6 +13,9 @@ export interface Sizes {
   readonly bulkBytes: number
   readonly kills: number
   readonly execs: number
+  /** No further round of a row, and no further kill, begins after this; one round always runs. */
+  readonly rowMs: number
+  readonly failoverMs: number
 }
 
 export interface Options {
@@ -53,6 +56,8 @@ const full: Sizes = {
   bulkBytes: 256 * mebi,
   kills: 20,
   execs: 40,
+  rowMs: 120_000,
+  failoverMs: 900_000,
 }
 
 const quick: Sizes = {
@@ -64,6 +69,8 @@ const quick: Sizes = {
   bulkBytes: 48 * mebi,
   kills: 1,
   execs: 10,
+  rowMs: 1_500,
+  failoverMs: 12_000,
 }
 
 const isGroup = (name: string): name is Group => groups.some((group) => group === name)

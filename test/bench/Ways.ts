@@ -90,11 +90,14 @@ export const prepare = (
 export const inTurns = <A>(
   ways: ReadonlyArray<NamedWay>,
   rounds: number,
+  budgetMs: number,
   measure: (way: NamedWay) => Effect.Effect<A, BenchError>,
 ): Effect.Effect<ReadonlyMap<string, ReadonlyArray<A>>, BenchError> =>
   Effect.gen(function* () {
     const results = new Map<string, Array<A>>(ways.map(({ name }) => [name, []]))
+    const startedAt = performance.now()
     for (let round = 0; round < rounds; round += 1) {
+      if (round > 0 && performance.now() - startedAt > budgetMs) break
       for (let step = 0; step < ways.length; step += 1) {
         const way = ways[(round + step) % ways.length]
         if (way !== undefined) results.get(way.name)?.push(yield* measure(way))

@@ -40,7 +40,7 @@ describe("bun run bench", () => {
         new Set(report.rows.filter((row) => row.group === group).map(({ way }) => way))
       for (const group of ["open", "roundtrip", "bulk"])
         for (const way of ["local", "peer", "direct TCP"]) expect(waysOf(group)).toContain(way)
-      expect(waysOf("failover").size).toBe(5)
+      expect(waysOf("failover")).toContain("owner killed, session elsewhere")
       for (const { values } of report.rows)
         for (const value of Object.values(values)) expect(value).toBeGreaterThan(0)
     },

@@ -47,7 +47,7 @@ const rowsOf = (
         } satisfies Sample
       })
     yield* Effect.forEach(ways, measure(sizes.bulkBytes / 4), { discard: true })
-    const rounds = yield* inTurns(ways, sizes.bulkRounds, measure(sizes.bulkBytes))
+    const rounds = yield* inTurns(ways, sizes.bulkRounds, sizes.rowMs, measure(sizes.bulkBytes))
     const rates = (way: string) => (rounds.get(way) ?? []).map(({ gbPerSecond }) => gbPerSecond)
     const cpuOf = (way: string) => {
       const samples = rounds.get(way) ?? []

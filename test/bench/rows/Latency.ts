@@ -15,6 +15,7 @@ interface Plan {
   readonly unit: "ms" | "µs"
   readonly ways: ReadonlyArray<NamedWay>
   readonly rounds: number
+  readonly budgetMs: number
   readonly perMs: number
   readonly pids: Readonly<Record<string, number>>
   /** What one sample is, for its CPU time. */
@@ -32,7 +33,7 @@ const run = (plan: Plan): Effect.Effect<ReadonlyArray<Row>, BenchError> =>
   Effect.gen(function* () {
     // Code that has never run is no part of the figure.
     yield* Effect.forEach(plan.ways, plan.measure, { discard: true })
-    const rounds = yield* inTurns(plan.ways, plan.rounds, (way) =>
+    const rounds = yield* inTurns(plan.ways, plan.rounds, plan.budgetMs, (way) =>
       Effect.gen(function* () {
         const before = cpuTimes(plan.pids)
         const samplesMs = yield* plan.measure(way)
@@ -94,6 +95,7 @@ export const open = (load: LoadGenerator, { ways, pids }: Ways, sizes: Sizes) =>
     // One pipe says nothing about opening that direct TCP does not.
     ways: ways.filter(({ name }) => name !== floorNames.pipe),
     rounds: sizes.openRounds,
+    budgetMs: sizes.rowMs,
     measure: ({ name, way }) =>
       // A channel of ssh takes tens of milliseconds; a fifth of the samples shows that.
       Effect.map(
@@ -121,6 +123,7 @@ export const roundTrip = (load: LoadGenerator, { ways, pids }: Ways, sizes: Size
     perMs: 1_000,
     ways,
     rounds: sizes.roundTripRounds,
+    budgetMs: sizes.rowMs,
     measure: ({ name, way }) =>
       Effect.map(
         load.ask(`round trip, ${name}`, { _tag: "RoundTrip", way, count: sizes.roundTripsPerRound }, Samples),
