@@ -85,6 +85,11 @@ export const limitsTable = {
     "MB",
     "measured: collections of young objects come often enough to free relayed bytes before a full one is due",
   ],
+  supervisorYoungHeapMb: [
+    2,
+    "MB",
+    "as above; a supervisor makes fewer objects for each byte that it relays, so less of them must suffice",
+  ],
   heapGrowthPercent: [
     300,
     "%",

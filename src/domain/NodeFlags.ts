@@ -1,4 +1,8 @@
-/** Flags with which gateways and supervisors are started; `main.ts` sets those that Node takes later. */
+/** Flags with which Node is started; `main.ts` sets those that it takes later. */
 import { limits } from "./Limits.ts"
 
-export const nodeFlags: ReadonlyArray<string> = [`--max-semi-space-size=${limits.youngHeapMb}`]
+export const gatewayNodeFlags: ReadonlyArray<string> = [`--max-semi-space-size=${limits.youngHeapMb}`]
+
+export const supervisorNodeFlags: ReadonlyArray<string> = [
+  `--max-semi-space-size=${limits.supervisorYoungHeapMb}`,
+]

@@ -22,7 +22,7 @@ import {
   Unavailable,
 } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
-import { nodeFlags } from "../domain/NodeFlags.ts"
+import { supervisorNodeFlags } from "../domain/NodeFlags.ts"
 import { Driver, type DriverObservation, type DriverSandbox } from "./Driver.ts"
 import * as KeyedLock from "./KeyedLock.ts"
 import * as Proc from "./Proc.ts"
@@ -86,7 +86,7 @@ const sameCommand = (pid: number, argv: ReadonlyArray<string>): boolean => {
 }
 
 const make = (config: ProcessDriverConfig): typeof Driver.Service => {
-  const command = config.command ?? [process.execPath, ...nodeFlags, mainModule, "supervisor"]
+  const command = config.command ?? [process.execPath, ...supervisorNodeFlags, mainModule, "supervisor"]
   const root = Files.sandboxesDir(config.stateDir)
   const filesOf = (id: string) => Files.filesOf(config.stateDir, id)
 

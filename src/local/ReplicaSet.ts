@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
 import type { PkiError } from "../auth/KeyFiles.ts"
 import { ensureReplica } from "../auth/PeerCertificates.ts"
-import { nodeFlags } from "../domain/NodeFlags.ts"
+import { gatewayNodeFlags } from "../domain/NodeFlags.ts"
 import * as Proc from "../driver/Proc.ts"
 import * as ClusterState from "./ClusterState.ts"
 import type { Backend } from "./FrontDoor.ts"
@@ -110,7 +110,13 @@ export const make = (options: ReplicaSetOptions): ReplicaSet => {
       const environment = yield* settingsOf(index)
       const made = ReplicaProcess.make({
         name: nameOf(index),
-        command: options.gatewayCommand ?? [process.execPath, ...nodeFlags, mainModule, "gateway", "run"],
+        command: options.gatewayCommand ?? [
+          process.execPath,
+          ...gatewayNodeFlags,
+          mainModule,
+          "gateway",
+          "run",
+        ],
         environment: Settings.processEnvironment(environment, process.env),
         logFile: Settings.logFileOf(stateDir, nameOf(index)),
         readyUrl: readyUrlOf(port, index),
