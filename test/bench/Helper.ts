@@ -2,16 +2,20 @@
 import { type ChildProcess, fork } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { Effect, Schema, type Scope } from "effect"
+import { limits } from "../../src/domain/Limits.ts"
+import { gatewayNodeFlags } from "../../src/domain/NodeFlags.ts"
 import { BenchError, failed } from "./BenchError.ts"
 import { Listening, Reply, type Request } from "./load/Protocol.ts"
 
 const start = (
   module: string,
   args: ReadonlyArray<string>,
+  nodeFlags: ReadonlyArray<string> = [],
 ): Effect.Effect<ChildProcess, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() =>
       fork(fileURLToPath(new URL(module, import.meta.url)), [...args], {
+        execArgv: [...nodeFlags],
         // Out of the terminal's group: Ctrl-C reaches the benchmark, which then ends things in their order.
         detached: true,
         stdio: ["ignore", "inherit", "inherit", "ipc"],
@@ -76,7 +80,12 @@ export interface LoadGenerator {
 const askMs = 60_000
 
 export const loadGenerator: Effect.Effect<LoadGenerator, BenchError, Scope.Scope> = Effect.map(
-  start("load/LoadProcess.ts", []),
+  // As `holdfast forward` runs.
+  start(
+    "load/LoadProcess.ts",
+    [],
+    [...gatewayNodeFlags, `--heap-growing-percent=${limits.heapGrowthPercent}`],
+  ),
   (child) => {
     let lastId = 0
     const decodeReply = Schema.decodeUnknownSync(Reply)
