@@ -125,4 +125,5 @@ export const inferenceAccess: Table<typeof Inference> = {
 export const adminAccess: Table<typeof Admin> = {
   getClusterStatus: user("config:read", "platform-admin"),
   locateSandbox: user("sandbox:read", "member"),
+  drainReplica: user("config:write", "platform-admin"),
 }

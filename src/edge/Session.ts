@@ -41,6 +41,7 @@ export class Session {
                 replica,
                 reconnectDelayMs: 0,
                 fence: true,
+                redirectUrl: "",
               },
             }
           : {}),
@@ -66,7 +67,9 @@ export class Session {
                 case: "tcp",
                 value: { $typeName: "openshell.v1.TcpRelayTarget", host: target.host, port: target.port },
               },
-        ...(this.extended ? { holdfast: { $typeName: "holdfast.v1.RelayFence", epoch: BigInt(epoch) } } : {}),
+        ...(this.extended
+          ? { holdfast: { $typeName: "holdfast.v1.RelayFence", epoch: BigInt(epoch), binding: "" } }
+          : {}),
       },
     })
   }

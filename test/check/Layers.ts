@@ -26,10 +26,10 @@ export const layers = [
 
 type Layer = (typeof layers)[number]
 
-/** Programs of their own beside the gateway: they share the wire with it and nothing else. */
+/** Programs of their own beside the gateway: they share the wire and the streams with it and nothing else. */
 const narrow: Partial<Record<Layer, ReadonlyArray<Layer>>> = {
-  supervisor: ["domain", "wire", "observe"],
-  client: ["domain", "wire", "observe"],
+  supervisor: ["domain", "wire", "observe", "stream"],
+  client: ["domain", "wire", "observe", "stream"],
 }
 
 const isLayer = (name: string): name is Layer => layers.some((layer) => layer === name)

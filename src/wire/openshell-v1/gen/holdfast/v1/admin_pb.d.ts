@@ -13,6 +13,61 @@ import type { Message } from "@bufbuild/protobuf";
 export declare const file_holdfast_v1_admin: GenFile;
 
 /**
+ * @generated from message holdfast.v1.DrainReplicaRequest
+ */
+export declare type DrainReplicaRequest = Message<"holdfast.v1.DrainReplicaRequest"> & {
+  /**
+   * Name of the replica.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * When what cannot move is cut, in milliseconds from now; 0 for the replica's own setting.
+   *
+   * @generated from field: uint32 deadline_ms = 2;
+   */
+  deadlineMs: number;
+
+  /**
+   * Ends a drain: the replica takes shards and sessions again.
+   *
+   * @generated from field: bool cancel = 3;
+   */
+  cancel: boolean;
+};
+
+/**
+ * Describes the message holdfast.v1.DrainReplicaRequest.
+ * Use `create(DrainReplicaRequestSchema)` to create a new message.
+ */
+export declare const DrainReplicaRequestSchema: GenMessage<DrainReplicaRequest>;
+
+/**
+ * @generated from message holdfast.v1.DrainReplicaResponse
+ */
+export declare type DrainReplicaResponse = Message<"holdfast.v1.DrainReplicaResponse"> & {
+  /**
+   * @generated from field: bool draining = 1;
+   */
+  draining: boolean;
+
+  /**
+   * Sessions, relays and connections that are still on the replica.
+   *
+   * @generated from field: uint32 remaining = 2;
+   */
+  remaining: number;
+};
+
+/**
+ * Describes the message holdfast.v1.DrainReplicaResponse.
+ * Use `create(DrainReplicaResponseSchema)` to create a new message.
+ */
+export declare const DrainReplicaResponseSchema: GenMessage<DrainReplicaResponse>;
+
+/**
  * @generated from message holdfast.v1.GetClusterStatusRequest
  */
 export declare type GetClusterStatusRequest = Message<"holdfast.v1.GetClusterStatusRequest"> & {
@@ -44,6 +99,13 @@ export declare type GetClusterStatusResponse = Message<"holdfast.v1.GetClusterSt
    * @generated from field: repeated holdfast.v1.Replica replicas = 3;
    */
   replicas: Replica[];
+
+  /**
+   * Sessions of the fullest replica over the mean of the live ones that do not drain; 1 is even, 0 without sessions.
+   *
+   * @generated from field: double skew = 4;
+   */
+  skew: number;
 };
 
 /**
@@ -113,6 +175,18 @@ export declare type Replica = Message<"holdfast.v1.Replica"> & {
    * @generated from field: string version = 10;
    */
   version: string;
+
+  /**
+   * @generated from field: bool draining = 11;
+   */
+  draining: boolean;
+
+  /**
+   * Sessions, relays and connections that a draining replica still holds.
+   *
+   * @generated from field: uint32 drain_remaining = 12;
+   */
+  drainRemaining: number;
 };
 
 /**
@@ -225,6 +299,16 @@ export declare const Admin: GenService<{
     methodKind: "unary";
     input: typeof LocateSandboxRequestSchema;
     output: typeof LocateSandboxResponseSchema;
+  },
+  /**
+   * Asks a replica to hand over everything it holds. Answers at once; GetClusterStatus shows the progress.
+   *
+   * @generated from rpc holdfast.v1.Admin.DrainReplica
+   */
+  drainReplica: {
+    methodKind: "unary";
+    input: typeof DrainReplicaRequestSchema;
+    output: typeof DrainReplicaResponseSchema;
   },
 }>;
 

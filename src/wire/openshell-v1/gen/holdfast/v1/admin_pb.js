@@ -11,42 +11,56 @@ import { file_openshell_options_v1_options } from "../../openshell/options/v1/op
  * Describes the file holdfast/v1/admin.proto.
  */
 export const file_holdfast_v1_admin = /*@__PURE__*/
-  fileDesc("Chdob2xkZmFzdC92MS9hZG1pbi5wcm90bxILaG9sZGZhc3QudjEiGQoXR2V0Q2x1c3RlclN0YXR1c1JlcXVlc3QiawoYR2V0Q2x1c3RlclN0YXR1c1Jlc3BvbnNlEhIKCmNsdXN0ZXJfaWQYASABKAkSEwoLYW5zd2VyZWRfYnkYAiABKAkSJgoIcmVwbGljYXMYAyADKAsyFC5ob2xkZmFzdC52MS5SZXBsaWNhIqsBCgdSZXBsaWNhEgwKBG5hbWUYASABKAkSDwoHYWRkcmVzcxgCIAEoCRILCgN1cmwYAyABKAkSDAoEbGl2ZRgEIAEoCBIOCgZzaGFyZHMYBSABKA0SEAoIc2Vzc2lvbnMYBiABKA0SDgoGcmVsYXlzGAcgASgNEhUKDXN0YXJ0ZWRfYXRfbXMYCCABKAMSDAoEc2VsZhgJIAEoCBIPCgd2ZXJzaW9uGAogASgJIksKFExvY2F0ZVNhbmRib3hSZXF1ZXN0EgwKBG5hbWUYASABKAkSEQoJd29ya3NwYWNlGAIgASgJEhIKCnNhbmRib3hfaWQYAyABKAkisQEKFUxvY2F0ZVNhbmRib3hSZXNwb25zZRISCgpzYW5kYm94X2lkGAEgASgJEg0KBXNoYXJkGAIgASgNEg0KBWVwb2NoGAMgASgEEg0KBW93bmVyGAQgASgJEhYKDnNlc3Npb25faG9sZGVyGAUgASgJEhIKCnNlc3Npb25faWQYBiABKAkSEwoLYW5zd2VyZWRfYnkYByABKAkSFgoOYXR0YWNoZWRfYXRfbXMYCCABKAMyjgIKBUFkbWluEooBChBHZXRDbHVzdGVyU3RhdHVzEiQuaG9sZGZhc3QudjEuR2V0Q2x1c3RlclN0YXR1c1JlcXVlc3QaJS5ob2xkZmFzdC52MS5HZXRDbHVzdGVyU3RhdHVzUmVzcG9uc2UiKYK1GCUKBmJlYXJlchoOcGxhdGZvcm1fYWRtaW4iC2NvbmZpZzpyZWFkEngKDUxvY2F0ZVNhbmRib3gSIS5ob2xkZmFzdC52MS5Mb2NhdGVTYW5kYm94UmVxdWVzdBoiLmhvbGRmYXN0LnYxLkxvY2F0ZVNhbmRib3hSZXNwb25zZSIggrUYHAoGYmVhcmVyEgR1c2VyIgxzYW5kYm94OnJlYWRiBnByb3RvMw", [file_openshell_options_v1_options]);
+  fileDesc("Chdob2xkZmFzdC92MS9hZG1pbi5wcm90bxILaG9sZGZhc3QudjEiSAoTRHJhaW5SZXBsaWNhUmVxdWVzdBIMCgRuYW1lGAEgASgJEhMKC2RlYWRsaW5lX21zGAIgASgNEg4KBmNhbmNlbBgDIAEoCCI7ChREcmFpblJlcGxpY2FSZXNwb25zZRIQCghkcmFpbmluZxgBIAEoCBIRCglyZW1haW5pbmcYAiABKA0iGQoXR2V0Q2x1c3RlclN0YXR1c1JlcXVlc3QieQoYR2V0Q2x1c3RlclN0YXR1c1Jlc3BvbnNlEhIKCmNsdXN0ZXJfaWQYASABKAkSEwoLYW5zd2VyZWRfYnkYAiABKAkSJgoIcmVwbGljYXMYAyADKAsyFC5ob2xkZmFzdC52MS5SZXBsaWNhEgwKBHNrZXcYBCABKAEi1gEKB1JlcGxpY2ESDAoEbmFtZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEgsKA3VybBgDIAEoCRIMCgRsaXZlGAQgASgIEg4KBnNoYXJkcxgFIAEoDRIQCghzZXNzaW9ucxgGIAEoDRIOCgZyZWxheXMYByABKA0SFQoNc3RhcnRlZF9hdF9tcxgIIAEoAxIMCgRzZWxmGAkgASgIEg8KB3ZlcnNpb24YCiABKAkSEAoIZHJhaW5pbmcYCyABKAgSFwoPZHJhaW5fcmVtYWluaW5nGAwgASgNIksKFExvY2F0ZVNhbmRib3hSZXF1ZXN0EgwKBG5hbWUYASABKAkSEQoJd29ya3NwYWNlGAIgASgJEhIKCnNhbmRib3hfaWQYAyABKAkisQEKFUxvY2F0ZVNhbmRib3hSZXNwb25zZRISCgpzYW5kYm94X2lkGAEgASgJEg0KBXNoYXJkGAIgASgNEg0KBWVwb2NoGAMgASgEEg0KBW93bmVyGAQgASgJEhYKDnNlc3Npb25faG9sZGVyGAUgASgJEhIKCnNlc3Npb25faWQYBiABKAkSEwoLYW5zd2VyZWRfYnkYByABKAkSFgoOYXR0YWNoZWRfYXRfbXMYCCABKAMyjwMKBUFkbWluEooBChBHZXRDbHVzdGVyU3RhdHVzEiQuaG9sZGZhc3QudjEuR2V0Q2x1c3RlclN0YXR1c1JlcXVlc3QaJS5ob2xkZmFzdC52MS5HZXRDbHVzdGVyU3RhdHVzUmVzcG9uc2UiKYK1GCUKBmJlYXJlchoOcGxhdGZvcm1fYWRtaW4iC2NvbmZpZzpyZWFkEngKDUxvY2F0ZVNhbmRib3gSIS5ob2xkZmFzdC52MS5Mb2NhdGVTYW5kYm94UmVxdWVzdBoiLmhvbGRmYXN0LnYxLkxvY2F0ZVNhbmRib3hSZXNwb25zZSIggrUYHAoGYmVhcmVyEgR1c2VyIgxzYW5kYm94OnJlYWQSfwoMRHJhaW5SZXBsaWNhEiAuaG9sZGZhc3QudjEuRHJhaW5SZXBsaWNhUmVxdWVzdBohLmhvbGRmYXN0LnYxLkRyYWluUmVwbGljYVJlc3BvbnNlIiqCtRgmCgZiZWFyZXIaDnBsYXRmb3JtX2FkbWluIgxjb25maWc6d3JpdGViBnByb3RvMw", [file_openshell_options_v1_options]);
+
+/**
+ * Describes the message holdfast.v1.DrainReplicaRequest.
+ * Use `create(DrainReplicaRequestSchema)` to create a new message.
+ */
+export const DrainReplicaRequestSchema = /*@__PURE__*/
+  messageDesc(file_holdfast_v1_admin, 0);
+
+/**
+ * Describes the message holdfast.v1.DrainReplicaResponse.
+ * Use `create(DrainReplicaResponseSchema)` to create a new message.
+ */
+export const DrainReplicaResponseSchema = /*@__PURE__*/
+  messageDesc(file_holdfast_v1_admin, 1);
 
 /**
  * Describes the message holdfast.v1.GetClusterStatusRequest.
  * Use `create(GetClusterStatusRequestSchema)` to create a new message.
  */
 export const GetClusterStatusRequestSchema = /*@__PURE__*/
-  messageDesc(file_holdfast_v1_admin, 0);
+  messageDesc(file_holdfast_v1_admin, 2);
 
 /**
  * Describes the message holdfast.v1.GetClusterStatusResponse.
  * Use `create(GetClusterStatusResponseSchema)` to create a new message.
  */
 export const GetClusterStatusResponseSchema = /*@__PURE__*/
-  messageDesc(file_holdfast_v1_admin, 1);
+  messageDesc(file_holdfast_v1_admin, 3);
 
 /**
  * Describes the message holdfast.v1.Replica.
  * Use `create(ReplicaSchema)` to create a new message.
  */
 export const ReplicaSchema = /*@__PURE__*/
-  messageDesc(file_holdfast_v1_admin, 2);
+  messageDesc(file_holdfast_v1_admin, 4);
 
 /**
  * Describes the message holdfast.v1.LocateSandboxRequest.
  * Use `create(LocateSandboxRequestSchema)` to create a new message.
  */
 export const LocateSandboxRequestSchema = /*@__PURE__*/
-  messageDesc(file_holdfast_v1_admin, 3);
+  messageDesc(file_holdfast_v1_admin, 5);
 
 /**
  * Describes the message holdfast.v1.LocateSandboxResponse.
  * Use `create(LocateSandboxResponseSchema)` to create a new message.
  */
 export const LocateSandboxResponseSchema = /*@__PURE__*/
-  messageDesc(file_holdfast_v1_admin, 4);
+  messageDesc(file_holdfast_v1_admin, 6);
 
 /**
  * @generated from service holdfast.v1.Admin

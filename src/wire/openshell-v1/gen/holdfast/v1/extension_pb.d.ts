@@ -108,6 +108,13 @@ export declare type SessionTerms = Message<"holdfast.v1.SessionTerms"> & {
    * @generated from field: bool fence = 4;
    */
   fence: boolean;
+
+  /**
+   * In a rejection: URL of the replica to go to instead; empty for the address the supervisor was started with.
+   *
+   * @generated from field: string redirect_url = 5;
+   */
+  redirectUrl: string;
 };
 
 /**
@@ -115,6 +122,53 @@ export declare type SessionTerms = Message<"holdfast.v1.SessionTerms"> & {
  * Use `create(SessionTermsSchema)` to create a new message.
  */
 export declare const SessionTermsSchema: GenMessage<SessionTerms>;
+
+/**
+ * Sent in GatewayMessage to a supervisor that announced redirect: open another session first, then leave this one.
+ *
+ * @generated from message holdfast.v1.SessionMove
+ */
+export declare type SessionMove = Message<"holdfast.v1.SessionMove"> & {
+  /**
+   * URL of the replica to go to; empty for the address the supervisor was started with.
+   *
+   * @generated from field: string url = 1;
+   */
+  url: string;
+
+  /**
+   * For logs.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message holdfast.v1.SessionMove.
+ * Use `create(SessionMoveSchema)` to create a new message.
+ */
+export declare const SessionMoveSchema: GenMessage<SessionMove>;
+
+/**
+ * Sent in TcpForwardInit: the relay is a carrier of a resumable stream between this client and the supervisor.
+ *
+ * @generated from message holdfast.v1.StreamCarrier
+ */
+export declare type StreamCarrier = Message<"holdfast.v1.StreamCarrier"> & {
+  /**
+   * SHA-256 of the stream id, so that every carrier of one stream counts once.
+   *
+   * @generated from field: bytes key = 1;
+   */
+  key: Uint8Array;
+};
+
+/**
+ * Describes the message holdfast.v1.StreamCarrier.
+ * Use `create(StreamCarrierSchema)` to create a new message.
+ */
+export declare const StreamCarrierSchema: GenMessage<StreamCarrier>;
 
 /**
  * Sent in RelayOpen.
@@ -128,6 +182,20 @@ export declare type RelayFence = Message<"holdfast.v1.RelayFence"> & {
    * @generated from field: uint64 epoch = 1;
    */
   epoch: bigint;
+
+  /**
+   * Present when the relay carries a resumable stream that ends in the supervisor.
+   *
+   * @generated from field: holdfast.v1.StreamCarrier stream = 2;
+   */
+  stream?: StreamCarrier | undefined;
+
+  /**
+   * On whose behalf: carriers resume a stream only with the binding that it began with.
+   *
+   * @generated from field: string binding = 3;
+   */
+  binding: string;
 };
 
 /**

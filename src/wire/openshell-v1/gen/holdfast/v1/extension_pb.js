@@ -11,7 +11,7 @@ import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file holdfast/v1/extension.proto.
  */
 export const file_holdfast_v1_extension = /*@__PURE__*/
-  fileDesc("Chtob2xkZmFzdC92MS9leHRlbnNpb24ucHJvdG8SC2hvbGRmYXN0LnYxIqsBChZTdXBlcnZpc29yQ2FwYWJpbGl0aWVzEhgKEGNvbm5lY3Rpb25fZXBvY2gYASABKAQSHgoWaW5zdGFuY2Vfc3RhcnRlZF9hdF9tcxgCIAEoAxIOCgZyZXN1bWUYAyABKAgSEAoIcmVkaXJlY3QYBCABKAgSDQoFZmVuY2UYBSABKAgSDAoEZXhlYxgGIAEoCBIYChBsaXZlX2NoYW5uZWxfaWRzGAcgAygJIlkKDFNlc3Npb25UZXJtcxINCgVlcG9jaBgBIAEoBBIPCgdyZXBsaWNhGAIgASgJEhoKEnJlY29ubmVjdF9kZWxheV9tcxgDIAEoDRINCgVmZW5jZRgEIAEoCCIbCgpSZWxheUZlbmNlEg0KBWVwb2NoGAEgASgEYgZwcm90bzM");
+  fileDesc("Chtob2xkZmFzdC92MS9leHRlbnNpb24ucHJvdG8SC2hvbGRmYXN0LnYxIqsBChZTdXBlcnZpc29yQ2FwYWJpbGl0aWVzEhgKEGNvbm5lY3Rpb25fZXBvY2gYASABKAQSHgoWaW5zdGFuY2Vfc3RhcnRlZF9hdF9tcxgCIAEoAxIOCgZyZXN1bWUYAyABKAgSEAoIcmVkaXJlY3QYBCABKAgSDQoFZmVuY2UYBSABKAgSDAoEZXhlYxgGIAEoCBIYChBsaXZlX2NoYW5uZWxfaWRzGAcgAygJIm8KDFNlc3Npb25UZXJtcxINCgVlcG9jaBgBIAEoBBIPCgdyZXBsaWNhGAIgASgJEhoKEnJlY29ubmVjdF9kZWxheV9tcxgDIAEoDRINCgVmZW5jZRgEIAEoCBIUCgxyZWRpcmVjdF91cmwYBSABKAkiKgoLU2Vzc2lvbk1vdmUSCwoDdXJsGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIcCg1TdHJlYW1DYXJyaWVyEgsKA2tleRgBIAEoDCJYCgpSZWxheUZlbmNlEg0KBWVwb2NoGAEgASgEEioKBnN0cmVhbRgCIAEoCzIaLmhvbGRmYXN0LnYxLlN0cmVhbUNhcnJpZXISDwoHYmluZGluZxgDIAEoCWIGcHJvdG8z");
 
 /**
  * Describes the message holdfast.v1.SupervisorCapabilities.
@@ -28,9 +28,23 @@ export const SessionTermsSchema = /*@__PURE__*/
   messageDesc(file_holdfast_v1_extension, 1);
 
 /**
+ * Describes the message holdfast.v1.SessionMove.
+ * Use `create(SessionMoveSchema)` to create a new message.
+ */
+export const SessionMoveSchema = /*@__PURE__*/
+  messageDesc(file_holdfast_v1_extension, 2);
+
+/**
+ * Describes the message holdfast.v1.StreamCarrier.
+ * Use `create(StreamCarrierSchema)` to create a new message.
+ */
+export const StreamCarrierSchema = /*@__PURE__*/
+  messageDesc(file_holdfast_v1_extension, 3);
+
+/**
  * Describes the message holdfast.v1.RelayFence.
  * Use `create(RelayFenceSchema)` to create a new message.
  */
 export const RelayFenceSchema = /*@__PURE__*/
-  messageDesc(file_holdfast_v1_extension, 2);
+  messageDesc(file_holdfast_v1_extension, 4);
 

@@ -7,6 +7,7 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { SshRelayTarget, TcpRelayTarget } from "./session_pb.js";
+import type { StreamCarrier } from "../../holdfast/v1/extension_pb.js";
 import type { ObjectMeta } from "../datamodel/v1/datamodel_pb.js";
 
 /**
@@ -278,6 +279,13 @@ export declare type TcpForwardInit = Message<"openshell.v1.TcpForwardInit"> & {
    * @generated from field: string authorization_token = 7;
    */
   authorizationToken: string;
+
+  /**
+   * Holdfast extension: peers that do not know the number skip the field.
+   *
+   * @generated from field: holdfast.v1.StreamCarrier holdfast = 47001;
+   */
+  holdfast?: StreamCarrier | undefined;
 };
 
 /**

@@ -6,7 +6,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { RelayFence, SessionTerms, SupervisorCapabilities } from "../../holdfast/v1/extension_pb.js";
+import type { RelayFence, SessionMove, SessionTerms, SupervisorCapabilities } from "../../holdfast/v1/extension_pb.js";
 
 /**
  * Describes the file openshell/v1/session.proto.
@@ -94,6 +94,14 @@ export declare type GatewayMessage = Message<"openshell.v1.GatewayMessage"> & {
      */
     value: RelayClose;
     case: "relayClose";
+  } | {
+    /**
+     * Holdfast extension: sent only to supervisors that announced it.
+     *
+     * @generated from field: holdfast.v1.SessionMove holdfast_move = 47001;
+     */
+    value: SessionMove;
+    case: "holdfastMove";
   } | { case: undefined; value?: undefined };
 };
 
