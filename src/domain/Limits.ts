@@ -284,6 +284,11 @@ export const limitsTable = {
   replicaCertificateRenewDays: [30, "days", "a replica may run this long without a restart of `up`"],
   localLogBytes: [16 * 1_048_576, "bytes", "a log of a local cluster is set aside at start when larger"],
 
+  // fleets of idle supervisors, for drills
+  fleetReportMs: [250, "ms", "how often the process of a fleet says how many sessions it has"],
+  fleetStopMs: [10_000, "ms", "time between TERM and KILL of a fleet; it closes thousands of sockets"],
+  fleetInserts: [12, "statements", "records written at once; below the connections of one pool"],
+
   // resumable streams
   resumeWindowMs: [
     60_000,

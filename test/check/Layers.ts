@@ -21,6 +21,7 @@ export const layers = [
   "client",
   "cli",
   "local",
+  "drill",
   "main.ts",
 ] as const
 
