@@ -8,7 +8,7 @@ import { defaultSettings, type StreamSettings } from "./core/State.ts"
 import { StreamEngine } from "./Engine.ts"
 import { protocolVersion, type StreamKind } from "./Frames.ts"
 import { StreamRefused } from "./Outcome.ts"
-import { newIdentity, signHello } from "./Proof.ts"
+import { newIdentity, type StreamIdentity, signHello } from "./Proof.ts"
 import { ResumableDuplex } from "./ResumableDuplex.ts"
 
 export interface ConnectOptions {
@@ -21,6 +21,8 @@ export interface ConnectOptions {
   readonly kind: StreamKind
   /** What the server shall connect the stream to; its meaning depends on the kind. */
   readonly target: string
+  /** Made before the stream when whoever opens its carriers must know their key (`carrierKey`). */
+  readonly identity?: StreamIdentity
   readonly settings?: Partial<StreamSettings>
   /** Deadline of an attempt to open a carrier for a resume. */
   readonly carrierTimeoutMs?: number
@@ -103,7 +105,7 @@ export const connect = (options: ConnectOptions): ResumableDuplex => {
   const clock = options.clock ?? systemClock
   const settings = { ...defaultSettings, ...options.settings }
   const carrierTimeoutMs = options.carrierTimeoutMs ?? limits.resumeCarrierMs
-  const identity = newIdentity()
+  const identity = options.identity ?? newIdentity()
   const opener = new CarrierOpener(options, clock)
   const failed = (engine: StreamEngine, cause: unknown): void =>
     engine.dispatch({

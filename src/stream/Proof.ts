@@ -3,7 +3,7 @@
  * stream; a resume proves that it is known by a MAC over the hello, which an observer cannot use again because
  * the attach count inside must grow.
  */
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto"
+import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto"
 import { authBytes, type HelloFrame, helloClaim, idBytes } from "./Frames.ts"
 
 export interface StreamIdentity {
@@ -17,6 +17,9 @@ export const newIdentity = (): StreamIdentity => ({
   id: randomBytes(idBytes),
   secret: randomBytes(authBytes),
 })
+
+/** What gateways may know of a stream, to count its carriers as one: SHA-256 of its id. */
+export const carrierKey = (id: Buffer): Buffer => createHash("sha256").update(id).digest()
 
 const context = "holdfast stream resume 1"
 

@@ -9,7 +9,7 @@ import { defaultSettings, type StreamSettings } from "./core/State.ts"
 import { StreamEngine } from "./Engine.ts"
 import { type Frame, type HelloFrame, protocolVersion, type RefuseFrame, type StreamKind } from "./Frames.ts"
 import type { Outcome, RefuseCode } from "./Outcome.ts"
-import { verifyHello } from "./Proof.ts"
+import { carrierKey, verifyHello } from "./Proof.ts"
 import { ResumableDuplex } from "./ResumableDuplex.ts"
 
 /** A client asks for a stream. Exactly one of `accept` and `refuse` is to be called, within `acceptMs`. */
@@ -87,9 +87,10 @@ export class StreamServer {
 
   /**
    * Serves one carrier. `binding` names on whose behalf it was opened (sandbox and principal, say); a stream is
-   * resumed only by carriers with the binding that it began with.
+   * resumed only by carriers with the binding that it began with. `key`, where it is given, is the `carrierKey`
+   * of the only stream that this carrier may be of.
    */
-  accept(duplex: Duplex, binding: string): AcceptedCarrier {
+  accept(duplex: Duplex, binding: string, key?: Buffer): AcceptedCarrier {
     const carrier = new Carrier(duplex, this.#clock)
     const accepted = { move: () => this.#move(carrier) }
     if (this.#closed || this.#handshakes.size >= limits.resumeHandshakes) {
@@ -109,8 +110,10 @@ export class StreamServer {
     carrier.listen({
       frame: (frame: Frame) => {
         done()
-        if (frame.type === "hello") this.#hello(carrier, frame, binding)
-        else carrier.close("now")
+        if (frame.type !== "hello") carrier.close("now")
+        else if (key !== undefined && !carrierKey(frame.id).equals(key))
+          turnAway(carrier, refusal("denied", "the carrier is of another stream"))
+        else this.#hello(carrier, frame, binding)
       },
       malformed: drop,
       closed: done,

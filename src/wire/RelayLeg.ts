@@ -1,4 +1,5 @@
 import { constants, type Http2Stream } from "node:http2"
+import type { Duplex } from "node:stream"
 import { limits } from "../domain/Limits.ts"
 import { Status, type StatusCode } from "../domain/Status.ts"
 import type { ClientCall } from "./grpc/GrpcClient.ts"
@@ -6,9 +7,17 @@ import { grpcError } from "./grpc/GrpcError.ts"
 import type { ServerCall } from "./grpc/GrpcServer.ts"
 import type { MessageReader } from "./grpc/MessageReader.ts"
 
+/** What a relay needs of an HTTP/2 stream. */
+export type RelayStream = Duplex & Pick<Http2Stream, "aborted" | "closed" | "rstCode" | "close">
+
+/** What a relay needs of the server call whose stream it takes. */
+export type RelayCall = Pick<ServerCall, "sendHeaders" | "endResponse" | "finish"> & {
+  readonly stream: RelayStream
+}
+
 /** A `RelayStream` or `ForwardTcp` call, of either side, after its opening frame: from here on only `data`. */
 export interface RelayLeg {
-  readonly stream: Http2Stream
+  readonly stream: RelayStream
   /** Bytes that the reader of the opening frame took from the stream and did not use. */
   readonly initial: Buffer
   /** The peer's direction had ended, in order, before the leg was made. */
@@ -37,7 +46,7 @@ export const clientLeg = (call: ClientCall): RelayLeg => ({
 })
 
 /** The leg of a server call; response headers go out here if they have not yet. */
-export const serverLeg = (call: ServerCall, incoming: MessageReader): RelayLeg => {
+export const serverLeg = (call: RelayCall, incoming: Pick<MessageReader, "release" | "ended">): RelayLeg => {
   call.sendHeaders()
   return {
     stream: call.stream,

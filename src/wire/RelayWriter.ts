@@ -1,4 +1,4 @@
-import type { Http2Stream } from "node:http2"
+import type { Writable } from "node:stream"
 import { limits } from "../domain/Limits.ts"
 import { encodeDataHeader } from "./RelayFraming.ts"
 
@@ -6,7 +6,7 @@ import { encodeDataHeader } from "./RelayFraming.ts"
  * Writes `chunk` as relay data; header and payload leave in one vectored write, chunks above the limit as
  * several messages. Returns false when the stream wants to be drained first, as `Writable.write` does.
  */
-export const writePayload = (stream: Http2Stream, chunk: Buffer): boolean => {
+export const writePayload = (stream: Writable, chunk: Buffer): boolean => {
   let writable = true
   stream.cork()
   for (let at = 0; at < chunk.length; at += limits.relayPayloadBytes) {

@@ -28,6 +28,8 @@ export class ClientCall {
   readonly headers: Promise<void>
   /** Settles once: undefined for OK. Never rejects. */
   readonly status: Promise<GrpcError | undefined>
+  /** Initial metadata; empty until `headers` has settled. */
+  metadata: IncomingHttpHeaders = {}
   readonly #session: ClientHttp2Session
   /**
    * Resets the stream. `stream.close(CANCEL)` would send END_STREAM before RST_STREAM, and the server could take
@@ -97,6 +99,7 @@ export class ClientCall {
   }
 
   readonly #onResponse = (headers: IncomingHttpHeaders & IncomingHttpStatusHeader): void => {
+    this.metadata = headers
     const httpStatus = headers[":status"] ?? 0
     const status = statusFromTrailers(headers)
     if (status !== "absent") this.#settle(status)

@@ -30,8 +30,8 @@ export interface ServerCall {
   readonly deadlineMs: number | undefined
   /** The accepted or generated `x-request-id`; the response carries it. */
   readonly requestId: string
-  /** Response headers now, before the first message. Idempotent. */
-  sendHeaders(): void
+  /** Response headers now, with `metadata`, before the first message. Idempotent: the first call decides. */
+  sendHeaders(metadata?: Readonly<Record<string, string>>): void
   /**
    * Half-close: ends the response with status OK while the request goes on. Byte streams end one direction
    * at a time. Idempotent; the call's outcome is then decided.
@@ -96,10 +96,10 @@ export class ServerCallState implements ServerCall {
     return this.#finished
   }
 
-  sendHeaders(): void {
+  sendHeaders(metadata: Readonly<Record<string, string>> = {}): void {
     if (this.#headersSent || this.#gone) return
     this.#headersSent = true
-    this.stream.respond(responseHeaders(this.requestId), { waitForTrailers: true })
+    this.stream.respond({ ...metadata, ...responseHeaders(this.requestId) }, { waitForTrailers: true })
   }
 
   endResponse(): void {

@@ -162,6 +162,13 @@ export declare type StreamCarrier = Message<"holdfast.v1.StreamCarrier"> & {
    * @generated from field: bytes key = 1;
    */
   key: Uint8Array;
+
+  /**
+   * What the stream is for: "ssh", "tcp" or "exec"; further kinds are reserved.
+   *
+   * @generated from field: string kind = 2;
+   */
+  kind: string;
 };
 
 /**
