@@ -19,8 +19,7 @@ import type { Slot } from "../sandbox/Admission.ts"
 import { type EdgeOpen, SessionGone } from "../sandbox/Edges.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import type { MessageReader } from "../wire/grpc/MessageReader.ts"
-import type { ServerCall } from "../wire/grpc/ServerCall.ts"
-import { type RelayLeg, serverLeg } from "../wire/RelayLeg.ts"
+import { type RelayCall, type RelayLeg, serverLeg } from "../wire/RelayLeg.ts"
 import { droppedText } from "./PeerLeg.ts"
 import { PeerLegs } from "./PeerLegs.ts"
 import type { Session } from "./Session.ts"
@@ -167,7 +166,12 @@ const make = Effect.gen(function* () {
    * A supervisor opened the stream of a relay: joins it with the client's side. Returns once they are joined;
    * the relay then lives until its stream closes.
    */
-  const claim = (principal: string, channelId: string, call: ServerCall, incoming: MessageReader) =>
+  const claim = (
+    principal: string,
+    channelId: string,
+    call: RelayCall,
+    incoming: Pick<MessageReader, "release" | "ended">,
+  ) =>
     Effect.gen(function* () {
       const waiting = pending.get(channelId)
       if (waiting === undefined) return yield* new NotFound({ message: "unknown or expired relay channel" })

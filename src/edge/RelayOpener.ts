@@ -4,6 +4,7 @@ import { Context, Duration, Effect, Layer, type Scope } from "effect"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
 import { LimitReached, type PublicError, Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
+import { monotonicMs } from "../domain/Monotonic.ts"
 import type { RelayTarget } from "../domain/Sandbox.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
@@ -79,13 +80,15 @@ const make = Effect.gen(function* () {
    */
   const open = (options: OpenOptions): Effect.Effect<OpenedRelay, PublicError, Scope.Scope> =>
     Effect.gen(function* () {
-      const startedAt = performance.now()
-      const leftMs = () => limits.sessionWaitMs - (performance.now() - startedAt)
-      const held: Effect.Effect<OpenedRelay, PublicError, Scope.Scope> = Effect.suspend(() =>
-        attempt(options, Math.max(0, Math.min(limits.ticketWaitMs, leftMs()))),
+      const startedAt = yield* monotonicMs
+      const left = Effect.map(monotonicMs, (nowMs) => limits.sessionWaitMs - (nowMs - startedAt))
+      const held: Effect.Effect<OpenedRelay, PublicError, Scope.Scope> = Effect.flatMap(left, (leftMs) =>
+        attempt(options, Math.max(0, Math.min(limits.ticketWaitMs, leftMs))),
       ).pipe(
         Effect.catchTag("Unavailable", (error) =>
-          error.message === noSession && leftMs() > 0 ? held : Effect.fail(error),
+          Effect.flatMap(left, (leftMs) =>
+            error.message === noSession && leftMs > 0 ? held : Effect.fail(error),
+          ),
         ),
       )
       return yield* held.pipe(
@@ -97,7 +100,7 @@ const make = Effect.gen(function* () {
     })
 
   const observe = (startedAt: number, outcome: string) =>
-    Effect.sync(() => metrics.relayOpen.observe({ outcome }, (performance.now() - startedAt) / 1000))
+    Effect.map(monotonicMs, (nowMs) => metrics.relayOpen.observe({ outcome }, (nowMs - startedAt) / 1000))
 
   return { open } as const
 })

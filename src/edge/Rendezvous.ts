@@ -26,6 +26,12 @@ export type TicketRefusal = "unknown" | "expired"
 
 export class Rendezvous {
   readonly #waiting = new Map<string, Waiting>()
+  readonly #nowMs: () => number
+
+  /** `nowMs`: monotonic. */
+  constructor(nowMs: () => number = () => performance.now()) {
+    this.#nowMs = nowMs
+  }
 
   issue(channelId: string): Issued {
     if (this.#waiting.size >= limits.peerTickets)
@@ -39,7 +45,7 @@ export class Rendezvous {
     const leg = new Promise<RelayLeg>((resolve) => {
       this.#waiting.set(channelId, {
         ticket,
-        expiresAt: performance.now() + limits.peerTicketMs,
+        expiresAt: this.#nowMs() + limits.peerTicketMs,
         deliver: (it) => {
           arrived = it
           if (cancelled) it.abort(unwanted)
@@ -69,7 +75,7 @@ export class Rendezvous {
     )
       return "unknown"
     this.#waiting.delete(channelId)
-    return performance.now() > waiting.expiresAt ? "expired" : waiting.deliver
+    return this.#nowMs() > waiting.expiresAt ? "expired" : waiting.deliver
   }
 
   get size(): number {

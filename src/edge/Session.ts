@@ -1,10 +1,14 @@
 /** One supervisor session on this replica: its stream, and the relays asked of it that are not claimed yet. */
+import type { Writable } from "node:stream"
 import { create, toBinary } from "@bufbuild/protobuf"
 import { limits } from "../domain/Limits.ts"
 import type { RelayTarget } from "../domain/Sandbox.ts"
 import { encodeFrame } from "../wire/grpc/Framing.ts"
 import type { ServerCall } from "../wire/grpc/ServerCall.ts"
 import { type GatewayMessage, GatewayMessageSchema } from "../wire/OpenShell.ts"
+
+/** What a session needs of the call that carries it. */
+export type SessionCall = Pick<ServerCall, "sendHeaders" | "finish"> & { readonly stream: Writable }
 
 type Payload = GatewayMessage["payload"]
 
@@ -13,12 +17,12 @@ export class Session {
   readonly sessionId: string
   /** The supervisor speaks the holdfast.v1 extension. */
   readonly extended: boolean
-  readonly #call: ServerCall
+  readonly #call: SessionCall
   #accepted = false
   #queued = 0
   #held: Array<Payload> = []
 
-  constructor(sandboxId: string, sessionId: string, extended: boolean, call: ServerCall) {
+  constructor(sandboxId: string, sessionId: string, extended: boolean, call: SessionCall) {
     this.sandboxId = sandboxId
     this.sessionId = sessionId
     this.extended = extended

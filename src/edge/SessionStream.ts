@@ -7,10 +7,9 @@ import { limits } from "../domain/Limits.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import { GrpcError } from "../wire/grpc/GrpcError.ts"
-import type { ServerCall } from "../wire/grpc/ServerCall.ts"
 import type { SupervisorHello, SupervisorMessage } from "../wire/OpenShell.ts"
 import { LocalEdge } from "./LocalEdge.ts"
-import { Session } from "./Session.ts"
+import { Session, type SessionCall } from "./Session.ts"
 
 /** Reads the supervisor's messages; undefined after it half-closed. */
 export type ReceiveSupervisorMessage = () => Promise<SupervisorMessage | undefined>
@@ -91,7 +90,7 @@ const make = Effect.gen(function* () {
 
   const run = (
     principal: string,
-    call: ServerCall,
+    call: SessionCall,
     receive: ReceiveSupervisorMessage,
   ): Effect.Effect<void, PublicError | GrpcError> =>
     Effect.gen(function* () {

@@ -1,12 +1,11 @@
 /** Joins two legs: frames of one become frames of the other, uncut, with the backpressure of HTTP/2. */
-import type { Http2Stream } from "node:http2"
 import { limits } from "../domain/Limits.ts"
 import { FrameGuard } from "../wire/grpc/Framing.ts"
-import type { RelayLeg } from "../wire/RelayLeg.ts"
+import type { RelayLeg, RelayStream } from "../wire/RelayLeg.ts"
 import { droppedText } from "./PeerLeg.ts"
 
 /** node:http2 also emits `end` while it destroys a reset stream; only an end before that is the peer's. */
-const endedCleanly = (stream: Http2Stream): boolean =>
+const endedCleanly = (stream: RelayStream): boolean =>
   stream.readableEnded && !stream.aborted && stream.rstCode === 0
 
 interface Direction {

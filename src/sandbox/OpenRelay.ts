@@ -9,6 +9,7 @@ import {
 } from "../domain/Errors.ts"
 import type { Fence } from "../domain/Fence.ts"
 import { limits } from "../domain/Limits.ts"
+import { monotonicMs } from "../domain/Monotonic.ts"
 import { SshSessions } from "../store/SshSessions.ts"
 import * as Admission from "./Admission.ts"
 import { Edges } from "./Edges.ts"
@@ -70,7 +71,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
     const dispatch = (channelId: string, wasHeld: boolean, deadlineMs: number) =>
       Effect.gen(function* () {
         while (!Admission.mayDispatch(state.admission())) {
-          if (!wasHeld || performance.now() >= deadlineMs)
+          if (!wasHeld || (yield* monotonicMs) >= deadlineMs)
             return yield* new LimitReached({ message: Admission.denialText.pending })
           yield* Effect.sleep(limits.sessionRetryMs)
         }
@@ -88,7 +89,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
           const presence = state.presence()
           if (presence !== undefined && presence.lostAtMs === undefined && edges.isLive(presence.replica))
             return { presence, held }
-          const leftMs = deadlineMs - performance.now()
+          const leftMs = deadlineMs - (yield* monotonicMs)
           if (leftMs <= 0) return yield* new Unavailable({ message: "supervisor session not connected" })
           yield* wake.pipe(Effect.timeoutOption(Duration.millis(Math.min(leftMs, limits.sessionLookMs))))
         }
@@ -117,7 +118,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
               Effect.catchTag("SessionGone", () => Effect.succeed(undefined)),
             )
           if (outcome !== undefined) return outcome
-          if (performance.now() >= deadlineMs)
+          if ((yield* monotonicMs) >= deadlineMs)
             return yield* new Unavailable({ message: "supervisor session not connected" })
           // The edge will report the loss, or the supervisor is back in a moment: look again then.
           yield* wake.pipe(Effect.timeoutOption(Duration.millis(limits.sessionRetryMs)))
@@ -126,7 +127,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
 
     const open = (request: OpenRequest) =>
       Effect.gen(function* () {
-        const deadlineMs = performance.now() + request.waitMs
+        const deadlineMs = (yield* monotonicMs) + request.waitMs
         const { status } = yield* state.current
         if (status.phase !== "Ready")
           return yield* new FailedPrecondition({ message: "sandbox is not ready" })

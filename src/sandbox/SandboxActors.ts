@@ -3,9 +3,11 @@ import { EntityId, Sharding } from "@effect/cluster"
 import { Cause, Context, Duration, Effect, Exit, Layer, Option } from "effect"
 import { Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
+import { monotonicMs } from "../domain/Monotonic.ts"
 import { SandboxEntity } from "./SandboxEntity.ts"
 
-type Client = ReturnType<Effect.Effect.Success<typeof SandboxEntity.client>>
+/** The client of one actor. */
+export type ActorClient = ReturnType<Effect.Effect.Success<typeof SandboxEntity.client>>
 
 export class SandboxActors extends Context.Tag("holdfast/SandboxActors")<
   SandboxActors,
@@ -16,7 +18,7 @@ export class SandboxActors extends Context.Tag("holdfast/SandboxActors")<
      */
     readonly ask: <A, E>(
       sandboxId: string,
-      f: (actor: Client) => Effect.Effect<A, E>,
+      f: (actor: ActorClient) => Effect.Effect<A, E>,
       timeoutMs?: number,
     ) => Effect.Effect<A, Exclude<E, { readonly _tag: TransportTag }> | Unavailable>
     readonly shardOf: (sandboxId: string) => number
@@ -34,19 +36,21 @@ const isTransport = (error: unknown): error is { readonly _tag: TransportTag } =
 
 const moving = new Unavailable({ message: "the sandbox is moving between replicas; try again" })
 
-const make = Effect.gen(function* () {
-  const sharding = yield* Sharding.Sharding
-  const client = yield* SandboxEntity.client
-  return SandboxActors.of({
-    shardOf: (sandboxId) => sharding.getShardId(EntityId.make(sandboxId), "default").id,
+/** Asks over `client`, which reaches the actor of a sandbox wherever it lives. */
+export const over = (
+  client: (sandboxId: string) => ActorClient,
+  shardOf: (sandboxId: string) => number,
+): Context.Tag.Service<SandboxActors> =>
+  SandboxActors.of({
+    shardOf,
     ask: <A, E>(
       sandboxId: string,
-      f: (actor: Client) => Effect.Effect<A, E>,
+      f: (actor: ActorClient) => Effect.Effect<A, E>,
       timeoutMs: number = limits.askTimeoutMs,
     ) =>
       Effect.gen(function* () {
         type Own = Exclude<E, { readonly _tag: TransportTag }>
-        const deadline = performance.now() + timeoutMs
+        const deadline = (yield* monotonicMs) + timeoutMs
         while (true) {
           // disconnect: giving up must not wait for a peer that does not answer.
           const exit = yield* Effect.exit(Effect.disconnect(f(client(sandboxId))))
@@ -55,7 +59,7 @@ const make = Effect.gen(function* () {
           if (Option.isSome(failure) && !isTransport(failure.value))
             return yield* Effect.fail(failure.value as Own)
           // An owner that stops interrupts its requests; one whose socket broke answers with a defect. Both moved.
-          if (performance.now() + limits.sendRetryMs >= deadline) {
+          if ((yield* monotonicMs) + limits.sendRetryMs >= deadline) {
             yield* Effect.logWarning("Ask failed", exit.cause)
             return yield* moving
           }
@@ -65,6 +69,13 @@ const make = Effect.gen(function* () {
         }
       }).pipe(Effect.timeoutFail({ duration: Duration.millis(timeoutMs), onTimeout: () => moving })),
   })
+
+const make = Effect.gen(function* () {
+  const sharding = yield* Sharding.Sharding
+  return over(
+    yield* SandboxEntity.client,
+    (sandboxId) => sharding.getShardId(EntityId.make(sandboxId), "default").id,
+  )
 })
 
 export const layer: Layer.Layer<SandboxActors, never, Sharding.Sharding> = Layer.effect(SandboxActors, make)
