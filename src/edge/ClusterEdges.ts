@@ -1,21 +1,19 @@
 /** The edges of all replicas behind one interface: this one by a call, the others over the peer port. */
 import { SocketServer } from "@effect/platform"
 import { RpcClient, RpcServer } from "@effect/rpc"
-import { RpcClientError } from "@effect/rpc/RpcClientError"
-import { Context, Duration, Effect, Layer, RcMap, Schedule } from "effect"
+import { Context, Duration, Effect, Layer, RcMap } from "effect"
 import { serialization } from "../cluster/Cluster.ts"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
 import { Membership } from "../cluster/Membership.ts"
 import { PeerDialer } from "../cluster/PeerDialer.ts"
 import { PeerListener } from "../cluster/PeerListener.ts"
 import { peerProtocols } from "../cluster/PeerTls.ts"
-import { Unavailable } from "../domain/Errors.ts"
+import type { Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { Edges, SessionGone } from "../sandbox/Edges.ts"
 import { EdgeRpcs, type EdgeStats } from "./EdgeRpcs.ts"
+import { edgesOver } from "./EdgesOver.ts"
 import { LocalEdge } from "./LocalEdge.ts"
-
-type EdgeClient = RpcClient.FromGroup<typeof EdgeRpcs, RpcClientError>
 
 const handlers = EdgeRpcs.toLayer(
   Effect.map(LocalEdge, (edge) =>
@@ -70,110 +68,20 @@ const make = Effect.gen(function* () {
     idleTimeToLive: Duration.millis(limits.peerIdleMs),
   })
 
-  const call = <A, E>(
-    incarnation: string,
-    timeoutMs: number,
-    f: (client: EdgeClient) => Effect.Effect<A, E | RpcClientError>,
-  ): Effect.Effect<A, E | SessionGone> =>
-    RcMap.get(clients, incarnation).pipe(
-      Effect.flatMap(f),
-      Effect.scoped,
-      // Giving up must not wait for a peer that does not answer.
-      Effect.disconnect,
-      Effect.catchAll((error) =>
-        error instanceof RpcClientError
-          ? Effect.fail(new SessionGone({ message: "that replica cannot be reached" }))
-          : Effect.fail(error),
-      ),
-      Effect.raceFirst(
-        Effect.zipRight(
-          membership.left(incarnation),
-          Effect.fail(new SessionGone({ message: "that replica has left the cluster" })),
-        ),
-      ),
-      Effect.timeoutFail({
-        duration: Duration.millis(timeoutMs),
-        onTimeout: () => new SessionGone({ message: "that replica did not answer" }),
-      }),
-    )
-
-  /** Asks one replica, again until it answers or is seen to have left; a dead one is seen within its lease. */
-  const persist = <A, E>(
-    incarnation: string,
-    f: (client: EdgeClient) => Effect.Effect<A, E | RpcClientError>,
-  ): Effect.Effect<A, E | SessionGone> =>
-    call(incarnation, limits.peerCallTimeoutMs, f).pipe(
-      Effect.retry({
-        schedule: Schedule.spaced(limits.sessionRetryMs),
-        while: (error) => isGone(error) && membership.find(incarnation) !== undefined,
-      }),
-      Effect.timeoutFail({
-        duration: Duration.millis(limits.peerPersistMs),
-        onTimeout: () => new SessionGone({ message: "that replica did not answer" }),
-      }),
-    )
-
-  const others = Effect.map(membership.members, (members) =>
-    members.filter((member) => member.live && member.incarnation !== config.incarnation),
-  )
-
-  const edges = Edges.of({
-    isLive: (replica) => membership.find(replica) !== undefined,
-    open: (replica, request) =>
-      replica === config.incarnation
-        ? edge.open(request)
-        : call(replica, limits.relayClaimTimeoutMs + limits.peerOpenTimeoutMs, (client) =>
-            client.Open(request),
-          ),
-    endSession: (replica, request) =>
-      replica === config.incarnation
-        ? Effect.ignore(edge.endSession(request))
-        : Effect.ignore(persist(replica, (client) => client.EndSession(request))),
-    slots: (sandboxId, fence, replicas) =>
-      Effect.gen(function* () {
-        const mine = yield* edge.slots({ sandboxId, fence })
-        const theirs = yield* Effect.forEach(
-          (yield* others).filter((member) => replicas?.has(member.incarnation) ?? true),
-          (member) =>
-            persist(member.incarnation, (client) => client.Slots({ sandboxId, fence })).pipe(
-              // A replica that left carries nothing; one that is merely slow might, so the question stays open.
-              Effect.catchTag("SessionGone", (gone) =>
-                membership.find(member.incarnation) === undefined ? Effect.succeed([]) : Effect.fail(gone),
-              ),
-            ),
-          { concurrency: "unbounded" },
-        )
-        return [...mine, ...theirs.flat()]
-      }).pipe(
-        Effect.mapError(
-          (error) => new Unavailable({ message: `open relays could not be counted: ${error.message}` }),
-        ),
-      ),
-    cut: (sandboxId, tokenHash, fence) =>
-      Effect.gen(function* () {
-        const request = { sandboxId, fence, ...(tokenHash === undefined ? {} : { tokenHash }) }
-        yield* Effect.ignore(edge.cut(request))
-        yield* Effect.forEach(
-          yield* others,
-          (member) => Effect.ignore(persist(member.incarnation, (client) => client.Cut(request))),
-          {
-            concurrency: "unbounded",
-            discard: true,
-          },
-        )
-      }),
-  })
-  const statistics = EdgeStatistics.of({
-    of: (replica) =>
-      replica === config.incarnation
-        ? edge.stats
-        : call(replica, limits.peerCallTimeoutMs, (client) => client.Stats()).pipe(
-            Effect.mapError(() => new Unavailable({ message: "that replica cannot be reached" })),
-          ),
+  const { edges, statistics } = edgesOver({
+    incarnation: config.incarnation,
+    membership,
+    edge,
+    reach: (incarnation) =>
+      Effect.map(RcMap.get(clients, incarnation), (client) => ({
+        open: (request) => client.Open(request),
+        endSession: (request) => client.EndSession(request),
+        slots: (request) => client.Slots(request),
+        cut: (request) => client.Cut(request),
+        stats: client.Stats(),
+      })),
   })
   return Context.make(Edges, edges).pipe(Context.add(EdgeStatistics, statistics))
 })
-
-const isGone = (error: unknown): boolean => error instanceof SessionGone
 
 export const layer = Layer.scopedContext(make)
