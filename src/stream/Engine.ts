@@ -16,6 +16,8 @@ export interface EngineHooks {
   readonly resumed: (stallMs: number) => void
   readonly moved: () => void
   readonly ended: (outcome: Outcome) => void
+  /** Nothing is left to tell the peer. */
+  readonly released: () => void
 }
 
 export interface EngineOptions {
@@ -217,6 +219,7 @@ export class StreamEngine {
         return
       case "released":
         this.#options.released()
+        hooks.released()
     }
   }
 }

@@ -1,5 +1,5 @@
 /** How a resumable stream ends: the same at both of its ends. */
-import { Data } from "effect"
+import * as Data from "effect/Data"
 
 /** Why an end reset a stream. `protocol`: the peer broke the rules of `Frames.ts`. Positions are on the wire. */
 export const resetCodes = ["cancelled", "protocol", "target", "internal", "revoked"] as const

@@ -19,6 +19,7 @@ export class ResumableDuplex extends Duplex {
   readonly #engine: StreamEngine
   readonly #opened = Promise.withResolvers<void>()
   readonly #outcome = Promise.withResolvers<Outcome>()
+  readonly #released = Promise.withResolvers<void>()
   /** A write that did not fit yet, and its callback. */
   #unwritten: Buffer | undefined
   #written: ((error?: Error | null) => void) | undefined
@@ -45,6 +46,7 @@ export class ResumableDuplex extends Duplex {
       resumed: (stallMs) => this.emit("resumed", stallMs),
       moved: () => this.emit("moved"),
       ended: (outcome) => this.#over(outcome),
+      released: () => this.#released.resolve(),
     })
     this.#opened.promise.catch(() => undefined)
     this.on("error", () => undefined)
@@ -53,6 +55,11 @@ export class ResumableDuplex extends Duplex {
   /** How the stream ended; never rejects. */
   get outcome(): Promise<Outcome> {
     return this.#outcome.promise
+  }
+
+  /** Resolves when the peer knows how the stream ended, or can no longer be told. */
+  get released(): Promise<void> {
+    return this.#released.promise
   }
 
   /** Client: settles when the server took the stream, or with the `StreamError` that prevented it. */

@@ -5,7 +5,7 @@ import { limits } from "../../domain/Limits.ts"
 import { Status } from "../../domain/Status.ts"
 import { ClientCall } from "./ClientCall.ts"
 import { GrpcError, grpcError } from "./GrpcError.ts"
-import { type KeepaliveOptions, startKeepalive } from "./Keepalive.ts"
+import { answersPing, type KeepaliveOptions, startKeepalive } from "./Keepalive.ts"
 import { writeFrame } from "./MessageWriter.ts"
 import { formatTimeout } from "./Metadata.ts"
 import { sessionOptions, type WindowOptions } from "./SessionOptions.ts"
@@ -45,7 +45,9 @@ export class GrpcConnection {
   readonly closed: Promise<void>
   readonly #session: ClientHttp2Session
   readonly #options: ConnectOptions
+  readonly #onLeaving = new Set<() => void>()
   #draining = false
+  #probe: Promise<boolean> | undefined
 
   private constructor(session: ClientHttp2Session, options: ConnectOptions) {
     this.#session = session
@@ -53,6 +55,9 @@ export class GrpcConnection {
     this.closed = new Promise((resolve) => session.once("close", resolve))
     session.on("goaway", () => {
       this.#draining = true
+      const listeners = [...this.#onLeaving]
+      this.#onLeaving.clear()
+      for (const listener of listeners) listener()
     })
   }
 
@@ -122,6 +127,22 @@ export class GrpcConnection {
   /** The server has announced that it takes no new calls here; running ones continue. */
   get draining(): boolean {
     return this.#draining || this.#session.closed || this.#session.destroyed
+  }
+
+  /** Calls `listener` once when the server announces that it will close; the answer unsubscribes. */
+  onLeaving(listener: () => void): () => void {
+    this.#onLeaving.add(listener)
+    return () => this.#onLeaving.delete(listener)
+  }
+
+  /** Destroys a connection whose server does not answer a PING in time; users may ask at the same time. */
+  probe(timeoutMs: number): Promise<boolean> {
+    this.#probe ??= answersPing(this.#session, timeoutMs).then((answered) => {
+      this.#probe = undefined
+      if (!answered) this.destroy()
+      return answered
+    })
+    return this.#probe
   }
 
   /** Lets running calls finish, then closes. */

@@ -6,40 +6,44 @@ export interface KeepaliveOptions {
   readonly timeoutMs: number
 }
 
+const receivedBytes = (session: Http2Session): number =>
+  session.destroyed ? 0 : (session.socket?.bytesRead ?? 0)
+
 /**
- * Pings until the session closes and destroys it when the peer is silent. Any bytes from the peer count as an
- * answer, because an ack may queue behind megabytes on a slow link. After the timeout one turn of the event
- * loop passes before the verdict: a process that was frozen reads what waits in its sockets first.
+ * Whether the peer answers a PING in time. Any bytes from it count, because an ack may queue behind megabytes
+ * on a slow link. After the timeout one turn of the event loop passes before the verdict: a process that was
+ * frozen reads what waits in its sockets first.
  */
-export const startKeepalive = (session: Http2Session, options: KeepaliveOptions): void => {
-  let timeout: NodeJS.Timeout | undefined
-  const receivedBytes = (): number => (session.destroyed ? 0 : (session.socket?.bytesRead ?? 0))
-
-  const probe = (): void => {
-    if (timeout !== undefined || session.destroyed) return
-    const before = receivedBytes()
-    let acknowledged = false
-    const settled = (): void => {
-      acknowledged = true
+export const answersPing = (session: Http2Session, timeoutMs: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    if (session.destroyed) {
+      resolve(false)
+      return
+    }
+    const before = receivedBytes(session)
+    const settle = (answered: boolean): void => {
       clearTimeout(timeout)
-      timeout = undefined
+      session.off("close", closed)
+      resolve(answered)
     }
-    const expire = (): void => {
-      setImmediate(() => {
-        if (acknowledged || session.destroyed) return
-        if (receivedBytes() > before) return settled()
-        session.destroy()
-      })
-    }
-    timeout = setTimeout(expire, options.timeoutMs)
+    const closed = (): void => settle(false)
+    const timeout = setTimeout(() => setImmediate(() => settle(receivedBytes(session) > before)), timeoutMs)
+    session.once("close", closed)
     session.ping((error) => {
-      if (error === null) settled()
+      if (error === null) settle(true)
     })
-  }
-
-  const interval = setInterval(probe, options.intervalMs)
-  session.once("close", () => {
-    clearInterval(interval)
-    clearTimeout(timeout)
   })
+
+/** Pings until the session closes and destroys it when the peer is silent. */
+export const startKeepalive = (session: Http2Session, options: KeepaliveOptions): void => {
+  let probing = false
+  const probe = async (): Promise<void> => {
+    if (probing || session.destroyed) return
+    probing = true
+    const answered = await answersPing(session, options.timeoutMs)
+    probing = false
+    if (!answered) session.destroy()
+  }
+  const interval = setInterval(() => void probe(), options.intervalMs)
+  session.once("close", () => clearInterval(interval))
 }
