@@ -7,11 +7,14 @@ import { splice } from "../edge/Splice.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { OpenShell } from "../wire/OpenShell.ts"
 import { serverLeg } from "../wire/RelayLeg.ts"
+import { streamMetadata } from "../wire/StreamMetadata.ts"
 import { openShellAccess as access } from "./Access.ts"
 import { receive, streaming } from "./Endpoint.ts"
 import { byId, requireReady } from "./Lookup.ts"
+import { authorize } from "./Principal.ts"
 import { targetFromWire } from "./SandboxCodec.ts"
 import { hashToken } from "./SshSessionMethods.ts"
+import { carrierFromWire } from "./StreamCarriers.ts"
 
 const { method } = OpenShell
 
@@ -28,7 +31,7 @@ export const relayFailure = <A, E extends { readonly _tag: string; readonly mess
       : error
   })
 
-const forwardTcp = streaming(method.forwardTcp, access.forwardTcp, (typed) =>
+const forwardTcp = streaming(method.forwardTcp, access.forwardTcp, (typed, { principal }) =>
   Effect.gen(function* () {
     const first = yield* receive(typed)
     if (first === undefined) return yield* new InvalidArgument({ message: "empty ForwardTcp stream" })
@@ -37,24 +40,29 @@ const forwardTcp = streaming(method.forwardTcp, access.forwardTcp, (typed) =>
     const init = first.payload.value
     if (init.sandboxId === "") return yield* new InvalidArgument({ message: "sandbox_id is required" })
     const target = yield* targetFromWire(init.target)
-    if (init.authorizationToken === "") {
+    const stream = yield* carrierFromWire(init, target, principal)
+    if (init.authorizationToken === "" && stream?.kind === "exec")
+      yield* authorize(principal, access.execSandbox)
+    else if (init.authorizationToken === "") {
       yield* requireReady(yield* byId(init.sandboxId))
       return yield* new Unauthenticated({ message: "authorization_token is required for ForwardTcp" })
     }
     // The actor knows the sandbox and its phase from memory: no statement is needed to open.
     const opener = yield* RelayOpener
     const metrics = yield* Metrics
-    const { leg } = yield* relayFailure(
+    const opened = yield* relayFailure(
       opener.open({
         sandboxId: init.sandboxId,
         target,
         serviceId: init.serviceId,
-        tokenHash: hashToken(init.authorizationToken),
+        tokenHash: init.authorizationToken === "" ? "" : hashToken(init.authorizationToken),
+        stream,
       }),
     )
+    if (opened.stream) typed.call.sendHeaders(streamMetadata)
     const client = serverLeg(typed.call, typed.incoming)
     yield* Effect.promise(() =>
-      splice(client, leg, {
+      splice(client, opened.leg, {
         guardA: true,
         guardB: false,
         onBytes: (direction, bytes) =>

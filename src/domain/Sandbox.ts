@@ -105,6 +105,16 @@ export const RelayTarget = Schema.Union(
 )
 export type RelayTarget = typeof RelayTarget.Type
 
+/** What a relay has to carry when it is a carrier of a resumable stream that ends in the supervisor. */
+export const StreamCarrier = Schema.Struct({
+  /** SHA-256 of the stream's id in hex: the same for all carriers of one stream. */
+  key: Schema.String,
+  kind: Schema.Literal("ssh", "tcp", "exec"),
+  /** On whose behalf; the same wherever the client comes in. */
+  binding: Schema.String,
+})
+export type StreamCarrier = typeof StreamCarrier.Type
+
 export const LogLine = Schema.Struct({
   sandboxId: Schema.String,
   timestampMs: Schema.Number,

@@ -6,6 +6,7 @@ import { Context, Duration, Effect, Layer, Runtime } from "effect"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
 import {
   DeadlineExceeded,
+  FailedPrecondition,
   LimitReached,
   NotFound,
   PermissionDenied,
@@ -15,8 +16,8 @@ import {
 import { EpochGate, type Fence } from "../domain/Fence.ts"
 import { limits } from "../domain/Limits.ts"
 import { Metrics } from "../observe/Metrics.ts"
-import type { Slot } from "../sandbox/Admission.ts"
-import { type EdgeOpen, SessionGone } from "../sandbox/Edges.ts"
+import { denialText, type Slot } from "../sandbox/Admission.ts"
+import { type EdgeOpen, type EdgeOpened, SessionGone } from "../sandbox/Edges.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import type { MessageReader } from "../wire/grpc/MessageReader.ts"
 import { type RelayCall, type RelayLeg, serverLeg } from "../wire/RelayLeg.ts"
@@ -25,12 +26,14 @@ import { PeerLegs } from "./PeerLegs.ts"
 import type { Session } from "./Session.ts"
 import { splice } from "./Splice.ts"
 
-type OpenFailure = SessionGone | Unavailable | DeadlineExceeded | LimitReached
+type OpenFailure = SessionGone | Unavailable | DeadlineExceeded | LimitReached | FailedPrecondition
 
 interface Pending {
   readonly request: EdgeOpen
   readonly settle: (outcome: Effect.Effect<void, OpenFailure>) => void
-  readonly outcome: Effect.Effect<void, OpenFailure>
+  readonly outcome: Effect.Effect<EdgeOpened, OpenFailure>
+  /** The supervisor was asked for a carrier of a stream. */
+  readonly stream: boolean
   /** The way to the client's replica; opened while the supervisor dials its target. */
   readonly client: ReturnType<PeerLegs["Type"]["dial"]> | undefined
 }
@@ -38,7 +41,24 @@ interface Pending {
 interface Live {
   readonly sandboxId: string
   readonly tokenHash: string
+  /** Key of the stream that it carries; empty for a plain relay. */
+  readonly stream: string
   readonly cut: () => void
+}
+
+/** Whether the supervisor will serve the relay as a carrier of a stream, or why it may not be opened. */
+const asStream = (
+  session: Session,
+  { stream, streamOnly }: EdgeOpen,
+): Effect.Effect<boolean, FailedPrecondition | LimitReached> => {
+  if (stream === undefined || session.serves(stream.kind)) return Effect.succeed(stream !== undefined)
+  if (stream.kind === "exec")
+    return Effect.fail(
+      new FailedPrecondition({
+        message: "the supervisor of this sandbox runs no commands over a stream; use ExecSandbox",
+      }),
+    )
+  return streamOnly ? Effect.fail(new LimitReached({ message: denialText.token })) : Effect.succeed(false)
 }
 
 const gone = () => new Unavailable({ message: droppedText })
@@ -81,14 +101,16 @@ const make = Effect.gen(function* () {
   const failPending = (channelId: string, error: OpenFailure) =>
     settle(channelId, Effect.fail(error))?.client?.cancel()
 
-  const begin = (request: EdgeOpen): Effect.Effect<void, OpenFailure> =>
+  const begin = (request: EdgeOpen): Effect.Effect<EdgeOpened, OpenFailure> =>
     Effect.gen(function* () {
       const session = sessions.get(request.sessionId)
       if (session === undefined)
         return yield* new SessionGone({ message: `session ${request.sessionId} is not on ${config.name}` })
       if (pending.size >= limits.relayPendingPerProcess)
         return yield* new LimitReached({ message: "too many pending relays on this replica" })
-      if (!session.openRelay(request.channelId, request.target, request.serviceId, request.fence.epoch))
+      const { channelId, target, serviceId, fence } = request
+      const stream = yield* asStream(session, request)
+      if (!session.openRelay(channelId, target, serviceId, fence.epoch, stream ? request.stream : undefined))
         return yield* new Unavailable({ message: "the supervisor does not read its session" })
       const { rendezvous } = request
       const local = rendezvous.replica === config.incarnation
@@ -96,10 +118,11 @@ const make = Effect.gen(function* () {
       const settled = new Promise<Effect.Effect<void, OpenFailure>>((resolve) => {
         settleNow = resolve
       })
-      const outcome = Effect.flatten(Effect.promise(() => settled))
+      const outcome = Effect.as(Effect.flatten(Effect.promise(() => settled)), { stream })
       pending.set(request.channelId, {
         request,
         outcome,
+        stream,
         settle: settleNow,
         client: local ? undefined : peerLegs.dial(rendezvous.replica, request.channelId, rendezvous.ticket),
       })
@@ -130,6 +153,7 @@ const make = Effect.gen(function* () {
     live.set(channelId, {
       sandboxId,
       tokenHash,
+      stream: entry.stream ? (entry.request.stream?.key ?? "") : "",
       cut: () => supervisor.abort(droppedText),
     })
     metrics.relays.inc({ path })
@@ -191,7 +215,8 @@ const make = Effect.gen(function* () {
         admit(request.fence),
         Effect.suspend(() => {
           // The cluster sends an ask again after a crash: the second joins the first.
-          if (live.has(request.channelId)) return Effect.void
+          const known = live.get(request.channelId)
+          if (known !== undefined) return Effect.succeed({ stream: known.stream !== "" })
           return pending.get(request.channelId)?.outcome ?? begin(request)
         }),
       ),
@@ -220,7 +245,14 @@ const make = Effect.gen(function* () {
         (): ReadonlyArray<Slot> =>
           [...live].flatMap(([channelId, relay]) =>
             relay.sandboxId === request.sandboxId && relay.tokenHash !== ""
-              ? [{ channelId, tokenHash: relay.tokenHash, replica: config.incarnation }]
+              ? [
+                  {
+                    channelId,
+                    tokenHash: relay.tokenHash,
+                    replica: config.incarnation,
+                    stream: relay.stream,
+                  },
+                ]
               : [],
           ),
       ),

@@ -5,7 +5,7 @@ import { ClusterConfig } from "../cluster/ClusterConfig.ts"
 import { LimitReached, type PublicError, Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { monotonicMs } from "../domain/Monotonic.ts"
-import type { RelayTarget } from "../domain/Sandbox.ts"
+import type { RelayTarget, StreamCarrier } from "../domain/Sandbox.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import type { RelayLeg } from "../wire/RelayLeg.ts"
@@ -19,11 +19,15 @@ export interface OpenOptions {
   readonly serviceId: string
   /** SHA-256 of the SSH session token; empty for exec. */
   readonly tokenHash: string
+  /** Present when the caller can resume. */
+  readonly stream?: StreamCarrier | undefined
 }
 
 export interface OpenedRelay {
   readonly channelId: string
   readonly leg: RelayLeg
+  /** It carries the stream that was asked for; otherwise it is a plain relay. */
+  readonly stream: boolean
 }
 
 /** What the actor answers when no session came in time; the wait goes on here with a fresh ticket. */
@@ -52,7 +56,7 @@ const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const channelId = randomUUID()
       const issued = yield* issue(channelId)
-      yield* actors.ask(
+      const { stream } = yield* actors.ask(
         options.sandboxId,
         (actor) =>
           actor.OpenRelay({
@@ -60,6 +64,7 @@ const make = Effect.gen(function* () {
             target: options.target,
             serviceId: options.serviceId,
             tokenHash: options.tokenHash,
+            stream: options.stream,
             rendezvous: { replica: config.incarnation, ticket: issued.ticket },
             waitMs,
           }),
@@ -71,7 +76,7 @@ const make = Effect.gen(function* () {
           onTimeout: () => new Unavailable({ message: droppedText }),
         }),
       )
-      return { channelId, leg }
+      return { channelId, leg, stream }
     })
 
   /**

@@ -2,9 +2,10 @@
 import type { Writable } from "node:stream"
 import { create, toBinary } from "@bufbuild/protobuf"
 import { limits } from "../domain/Limits.ts"
-import type { RelayTarget } from "../domain/Sandbox.ts"
+import type { RelayTarget, StreamCarrier } from "../domain/Sandbox.ts"
 import { encodeFrame } from "../wire/grpc/Framing.ts"
 import type { ServerCall } from "../wire/grpc/ServerCall.ts"
+import type { SupervisorCapabilities } from "../wire/HoldfastV1.ts"
 import { type GatewayMessage, GatewayMessageSchema } from "../wire/OpenShell.ts"
 
 /** What a session needs of the call that carries it. */
@@ -17,15 +18,22 @@ export class Session {
   readonly sessionId: string
   /** The supervisor speaks the holdfast.v1 extension. */
   readonly extended: boolean
+  readonly #capabilities: SupervisorCapabilities | undefined
   readonly #call: SessionCall
   #accepted = false
   #queued = 0
   #held: Array<Payload> = []
 
-  constructor(sandboxId: string, sessionId: string, extended: boolean, call: SessionCall) {
+  constructor(
+    sandboxId: string,
+    sessionId: string,
+    capabilities: SupervisorCapabilities | undefined,
+    call: SessionCall,
+  ) {
     this.sandboxId = sandboxId
     this.sessionId = sessionId
-    this.extended = extended
+    this.extended = capabilities !== undefined
+    this.#capabilities = capabilities
     this.#call = call
   }
 
@@ -56,8 +64,20 @@ export class Session {
     this.#held = []
   }
 
+  /** Whether a relay may be a carrier of such a stream, which then ends in the supervisor. */
+  serves(kind: StreamCarrier["kind"]): boolean {
+    const { resume = false, exec = false } = this.#capabilities ?? {}
+    return resume && (kind !== "exec" || exec)
+  }
+
   /** False when the supervisor does not read what it is sent. */
-  openRelay(channelId: string, target: RelayTarget, serviceId: string, epoch: number): boolean {
+  openRelay(
+    channelId: string,
+    target: RelayTarget,
+    serviceId: string,
+    epoch: number,
+    stream?: StreamCarrier,
+  ): boolean {
     return this.#send({
       case: "relayOpen",
       value: {
@@ -72,7 +92,14 @@ export class Session {
                 value: { $typeName: "openshell.v1.TcpRelayTarget", host: target.host, port: target.port },
               },
         ...(this.extended
-          ? { holdfast: { $typeName: "holdfast.v1.RelayFence", epoch: BigInt(epoch), binding: "" } }
+          ? {
+              holdfast: {
+                $typeName: "holdfast.v1.RelayFence",
+                epoch: BigInt(epoch),
+                binding: stream?.binding ?? "",
+                ...(stream === undefined ? {} : { stream: carrierToWire(stream) }),
+              },
+            }
           : {}),
       },
     })
@@ -112,3 +139,9 @@ export class Session {
     })
   }
 }
+
+const carrierToWire = ({ key, kind }: StreamCarrier) => ({
+  $typeName: "holdfast.v1.StreamCarrier" as const,
+  key: Buffer.from(key, "hex"),
+  kind,
+})

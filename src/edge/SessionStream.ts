@@ -102,7 +102,7 @@ const make = Effect.gen(function* () {
         return yield* new PermissionDenied({
           message: "cross-sandbox access denied: principal does not own this sandbox",
         })
-      const session = new Session(principal, randomUUID(), said.holdfast !== undefined, call)
+      const session = new Session(principal, randomUUID(), said.holdfast, call)
       edge.addSession(session)
       yield* Effect.addFinalizer(() => Effect.sync(() => edge.removeSession(session)))
       const verdict = yield* actors

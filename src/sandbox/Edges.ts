@@ -1,8 +1,14 @@
 /** What the Sandbox actor asks of edges, wherever they are. The edge layer provides it. */
 import { Context, type Effect, Schema } from "effect"
-import type { DeadlineExceeded, LimitReached, StaleEpoch, Unavailable } from "../domain/Errors.ts"
+import type {
+  DeadlineExceeded,
+  FailedPrecondition,
+  LimitReached,
+  StaleEpoch,
+  Unavailable,
+} from "../domain/Errors.ts"
 import { Fence } from "../domain/Fence.ts"
-import { RelayTarget } from "../domain/Sandbox.ts"
+import { RelayTarget, StreamCarrier } from "../domain/Sandbox.ts"
 import type { Slot } from "./Admission.ts"
 
 /** The session is not on that replica, or the replica cannot be reached: the actor looks again. */
@@ -25,10 +31,18 @@ export const EdgeOpen = Schema.Struct({
   serviceId: Schema.String,
   /** SHA-256 of the SSH session token that the relay uses; empty when it uses none. */
   tokenHash: Schema.String,
+  /** Present when the caller can resume: the supervisor serves it as a stream if it can. */
+  stream: Schema.optional(StreamCarrier),
+  /** Set when the relay was admitted as a carrier only. */
+  streamOnly: Schema.Boolean,
   rendezvous: Rendezvous,
   fence: Fence,
 })
 export type EdgeOpen = typeof EdgeOpen.Type
+
+/** How a relay was opened: `stream` when it carries a resumable stream. */
+export const EdgeOpened = Schema.Struct({ stream: Schema.Boolean })
+export type EdgeOpened = typeof EdgeOpened.Type
 
 export class Edges extends Context.Tag("holdfast/Edges")<
   Edges,
@@ -37,7 +51,10 @@ export class Edges extends Context.Tag("holdfast/Edges")<
     readonly open: (
       replica: string,
       request: EdgeOpen,
-    ) => Effect.Effect<void, SessionGone | StaleEpoch | Unavailable | DeadlineExceeded | LimitReached>
+    ) => Effect.Effect<
+      EdgeOpened,
+      SessionGone | StaleEpoch | Unavailable | DeadlineExceeded | LimitReached | FailedPrecondition
+    >
     /** Ends a session that was superseded or stopped. A replica that is gone has no session. */
     readonly endSession: (
       replica: string,

@@ -110,11 +110,13 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
               target: request.target,
               serviceId: request.serviceId,
               tokenHash: request.tokenHash,
+              stream: request.stream,
+              streamOnly: Admission.onlyAsStream(state.admission(), request.channelId),
               rendezvous: request.rendezvous,
               fence: proof,
             })
             .pipe(
-              Effect.as(presence.replica),
+              Effect.map(({ stream }): Admission.Opened => ({ replica: presence.replica, stream })),
               Effect.catchTag("SessionGone", () => Effect.succeed(undefined)),
             )
           if (outcome !== undefined) return outcome
@@ -135,19 +137,25 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         const slot =
           request.tokenHash === ""
             ? undefined
-            : { channelId: request.channelId, tokenHash: request.tokenHash, replica: "" }
+            : {
+                channelId: request.channelId,
+                tokenHash: request.tokenHash,
+                replica: "",
+                stream: request.stream?.key ?? "",
+              }
         yield* takeSlot(slot, request.channelId)
-        let carrier: string | undefined
+        let opened: Admission.Opened | undefined
         yield* place(request, deadlineMs).pipe(
-          Effect.tap((replica) => {
-            carrier = replica
+          Effect.tap((where) => {
+            opened = where
           }),
           Effect.ensuring(
             Effect.sync(() =>
-              state.setAdmission(Admission.finish(state.admission(), request.channelId, carrier)),
+              state.setAdmission(Admission.finish(state.admission(), request.channelId, opened)),
             ),
           ),
         )
+        return { stream: opened?.stream ?? false }
       })
 
     return {

@@ -3,8 +3,8 @@ import { Entity } from "@effect/cluster"
 import { Rpc } from "@effect/rpc"
 import { Schema } from "effect"
 import { PublicError } from "../domain/Errors.ts"
-import { Presence, RelayTarget, Sandbox } from "../domain/Sandbox.ts"
-import { Rendezvous } from "./Edges.ts"
+import { Presence, RelayTarget, Sandbox, StreamCarrier } from "../domain/Sandbox.ts"
+import { EdgeOpened, Rendezvous } from "./Edges.ts"
 
 /** What an edge says of a supervisor that said hello. */
 export const AttachRequest = Schema.Struct({
@@ -28,6 +28,8 @@ export const OpenRequest = Schema.Struct({
   serviceId: Schema.String,
   /** SHA-256 of the SSH session token; empty for relays that need none (exec). */
   tokenHash: Schema.String,
+  /** Present when the caller can resume. */
+  stream: Schema.optional(StreamCarrier),
   rendezvous: Rendezvous,
   /** How long to wait for a session before refusing. */
   waitMs: Schema.Number,
@@ -51,7 +53,7 @@ export const SandboxEntity = Entity.make("Sandbox", [
   Rpc.make("Attach", { payload: AttachRequest, success: AttachReply, error: PublicError }),
   /** An edge lost that session. */
   Rpc.make("Detach", { payload: { sessionId: Schema.String }, error: PublicError }),
-  Rpc.make("OpenRelay", { payload: OpenRequest, error: PublicError }),
+  Rpc.make("OpenRelay", { payload: OpenRequest, success: EdgeOpened, error: PublicError }),
   /** A relay that held a connection slot has ended. */
   Rpc.make("RelayClosed", { payload: { channelId: Schema.String }, error: PublicError }),
   Rpc.make("RevokeToken", { payload: { tokenHash: Schema.String }, error: PublicError }),

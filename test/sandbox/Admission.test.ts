@@ -16,10 +16,12 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   }),
 )
 
+const plain: Admission.Opened = { replica: "r/1", stream: false }
+
 const nth = (keys: ReadonlyArray<string>, pick: number) => keys[pick % Math.max(1, keys.length)]
 
 const slotOf = (channelId: string, token: number): Admission.Slot | undefined =>
-  token === 0 ? undefined : { channelId, tokenHash: `t${token}`, replica: "" }
+  token === 0 ? undefined : { channelId, tokenHash: `t${token}`, replica: "", stream: "" }
 
 const step = (state: Admission.Admission, now: Event, index: number): Admission.Admission => {
   switch (now.kind) {
@@ -37,7 +39,7 @@ const step = (state: Admission.Admission, now: Event, index: number): Admission.
       const channelId = nth([...state.pending.keys()], now.pick)
       return channelId === undefined
         ? state
-        : Admission.finish(state, channelId, now.kind === "opened" ? "r/1" : undefined)
+        : Admission.finish(state, channelId, now.kind === "opened" ? plain : undefined)
     }
     case "closed": {
       const channelId = nth([...state.slots.keys()], now.pick)
@@ -74,7 +76,7 @@ describe("admission of relays", () => {
     fc.assert(
       fc.property(fc.array(event, { maxLength: 100 }), (events) => {
         let state = events.reduce(step, Admission.empty)
-        for (const channelId of state.pending.keys()) state = Admission.finish(state, channelId, "r/1")
+        for (const channelId of state.pending.keys()) state = Admission.finish(state, channelId, plain)
         for (const channelId of state.slots.keys()) state = Admission.release(state, channelId)
         expect(state).toEqual(Admission.empty)
       }),
@@ -82,7 +84,12 @@ describe("admission of relays", () => {
   })
 
   it("takes what the edges report for the truth, but never forgets an open that is under way", () => {
-    const slot = (channelId: string): Admission.Slot => ({ channelId, tokenHash: "t", replica: "r/1" })
+    const slot = (channelId: string): Admission.Slot => ({
+      channelId,
+      tokenHash: "t",
+      replica: "r/1",
+      stream: "",
+    })
     const opening = Admission.begin(Admission.empty, "new", { ...slot("new"), replica: "" })
     const reconciled = Admission.reconcile(opening, opening, [slot("old"), slot("new")])
     expect([...reconciled.slots.keys()]).toEqual(["old"])
@@ -90,7 +97,12 @@ describe("admission of relays", () => {
   })
 
   it("keeps what opened, and forgets what closed, while the edges were answering", () => {
-    const slot = (channelId: string): Admission.Slot => ({ channelId, tokenHash: "t", replica: "r/1" })
+    const slot = (channelId: string): Admission.Slot => ({
+      channelId,
+      tokenHash: "t",
+      replica: "r/1",
+      stream: "",
+    })
     const withSlots = (...ids: ReadonlyArray<string>): Admission.Admission => ({
       ...Admission.empty,
       slots: new Map(ids.map((id) => [id, slot(id)])),
@@ -103,10 +115,10 @@ describe("admission of relays", () => {
   it("refuses the fourth connection of a token and the twenty-first of a sandbox", () => {
     let state = Admission.empty
     const open = (channelId: string, tokenHash: string) => {
-      const slot = { channelId, tokenHash, replica: "" }
+      const slot = { channelId, tokenHash, replica: "", stream: "" }
       const denial = Admission.denySlot(state, slot)
       if (denial === undefined)
-        state = Admission.finish(Admission.begin(state, channelId, slot), channelId, "r/1")
+        state = Admission.finish(Admission.begin(state, channelId, slot), channelId, plain)
       return denial
     }
     expect(["a", "b", "c", "d"].map((channel) => open(channel, "t"))).toEqual([

@@ -1,0 +1,2 @@
+/** Initial metadata of a `ForwardTcp` whose relay carries a resumable stream; without it the relay is a plain one. */
+export const streamMetadata = { "holdfast-stream": "1" } as const
