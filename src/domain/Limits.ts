@@ -289,6 +289,24 @@ export const limitsTable = {
   fleetStopMs: [10_000, "ms", "time between TERM and KILL of a fleet; it closes thousands of sockets"],
   fleetInserts: [12, "statements", "records written at once; below the connections of one pool"],
 
+  // drills
+  drillInFlightBytes: [
+    262_144,
+    "bytes",
+    "sent and not echoed on one stream; an eighth of what a resumable stream keeps for a resume",
+  ],
+  drillReopenMs: [500, "ms", "pause before a broken stream is opened again; every attempt counts"],
+  drillWorkingMs: [20_000, "ms", "every stream carries something by then, or the drill does not begin"],
+  drillStopMs: [15_000, "ms", "a stream may still be resuming when the drill is over"],
+  drillSamples: [100_000, "samples", "times kept of one stream or probe; an hour at 30 a second"],
+  drillConvergeMs: [60_000, "ms", "a cluster that is not whole by then does not heal by itself"],
+  drillProbeMs: [100, "ms", "pause between opens through one replica; ten a second see a short outage"],
+  drillProbeTimeoutMs: [20_000, "ms", "an open that takes longer fails; above every wait for a session"],
+  drillOwnersMs: [250, "ms", "pause between questions who owns what; takeovers take longer"],
+  drillOwnersAtOnce: [64, "questions", "unanswered ones of one replica: a frozen one answers none"],
+  drillOwnersTimeoutMs: [45_000, "ms", "outlasts a freeze: what a thawed replica says first matters"],
+  drillAnswerMs: [70_000, "ms", "an answer that takes longer than the resume window will not come"],
+
   // resumable streams
   resumeWindowMs: [
     60_000,
@@ -344,9 +362,23 @@ export const limitsTable = {
 
   // client library and command line
   clientCallTimeoutMs: [30_000, "ms", "a unary call; twice the wait for a session"],
-  clientConnectAttempts: [3, "attempts", "connections that a balancer cut; other failures are final"],
+  clientConnectTimeoutMs: [
+    3_000,
+    "ms",
+    "connect to SETTINGS: a frozen replica behind a balancer is left within one attempt for a carrier",
+  ],
+  clientConnectAttempts: [
+    3,
+    "attempts",
+    "connections that a balancer cut or a frozen replica took; other failures are final",
+  ],
   clientConnectPauseMs: [100, "ms", "pause after the first cut connection, growing by itself"],
   clientCallAttempts: [3, "attempts", "repeatable calls whose connection was lost"],
+  clientProbeAfterMs: [3_000, "ms", "the connection of a call that is unanswered this long is asked by PING"],
+  clientProbeMs: [2_000, "ms", "a connection that answers no PING for this long is dead; as for carriers"],
+  clientGateways: [16, "addresses", "gateways named at once; three replicas are usual"],
+  clientStallNoticeMs: [3_000, "ms", "shorter stalls are not worth words; a kill is over within it"],
+  clientFarewellMs: [1_000, "ms", "leaving waits this long for the sandbox to know that a stream is over"],
   lifecycleWaitMs: [300_000, "ms", "OpenShell 0.0.111 CLI waits this long for a phase"],
   revokeTimeoutMs: [2_000, "ms", "leaving does not wait long for a token that expires by itself"],
   tokenMarginMs: [60_000, "ms", "a session token this near its end opens no further connection"],
@@ -363,6 +395,13 @@ export const limitsTable = {
     3_000,
     "ms",
     "one of several gateway addresses may be dead; the next may not",
+  ],
+  supervisorRedirectTimeoutMs: [1_000, "ms", "a replica that a gateway named may be out of reach: then any"],
+  supervisorRedirects: [3, "redirects", "followed in a row without a pause; more are gateways that disagree"],
+  supervisorSettleMs: [
+    15_000,
+    "ms",
+    "a session that was replaced stays for relays under way; above the claim timeout",
   ],
   supervisorAcceptMs: [20_000, "ms", "an attach may take 10 s; twice that, and the next gateway is asked"],
   supervisorLingering: [4, "connections", "former sessions' connections whose relays may still finish"],

@@ -17,6 +17,7 @@ import { serverLeg } from "../../src/wire/RelayLeg.ts"
 export interface Terms {
   readonly epoch?: bigint
   readonly reconnectDelayMs?: number
+  readonly redirectUrl?: string
 }
 
 export interface DoubleSession {
@@ -32,6 +33,8 @@ export interface DoubleSession {
   /** Ends the session's stream and leaves the connection alone. */
   readonly end: () => void
   readonly destroyConnection: () => void
+  /** Asks the supervisor to open another session first. */
+  readonly move: (url?: string) => void
   readonly ended: Promise<void>
 }
 
@@ -54,6 +57,7 @@ export class GatewayDouble {
   providerRevision = 1n
   providerEnvironment: Record<string, string> = {}
   refreshedToken = ""
+  #hold: { readonly arrived: () => void; readonly released: Promise<void> } | undefined
   failures: { config?: number; exit?: number; logs?: number } = {}
   readonly #waiting = new Map<string, Waiting>()
   readonly #server = createGrpcServer({ router: (path) => this.#methods.get(path), onError: () => undefined })
@@ -99,6 +103,14 @@ export class GatewayDouble {
     ])
   }
 
+  /** Hellos from now on wait for their answer. */
+  holdHellos(): { readonly arrived: Promise<void>; readonly release: () => void } {
+    const arrived = Promise.withResolvers<void>()
+    const released = Promise.withResolvers<void>()
+    this.#hold = { arrived: arrived.resolve, released: released.promise }
+    return { arrived: arrived.promise, release: released.resolve }
+  }
+
   async listen(port = 0): Promise<string> {
     const address = await this.#server.listen(port, "127.0.0.1")
     return `http://127.0.0.1:${address.port}`
@@ -113,6 +125,8 @@ export class GatewayDouble {
       const first = await typed.receive()
       if (first?.payload.case !== "hello")
         throw grpcError(Status.INVALID_ARGUMENT, "expected SupervisorHello")
+      this.#hold?.arrived()
+      await this.#hold?.released
       const holdfast = { replica: "double", fence: true, ...this.terms }
       if (this.rejection !== undefined) {
         this.rejections.push(performance.now())
@@ -137,6 +151,8 @@ export class GatewayDouble {
         connectionId,
         heartbeats: () => heartbeats,
         end: over.resolve,
+        move: (url = "") =>
+          void typed.send({ payload: { case: "holdfastMove", value: { url, reason: "test" } } }),
         destroyConnection: () => typed.call.connection.session.destroy(),
         ended: closed.promise,
         openRelay: (target, options = {}) => {

@@ -39,10 +39,35 @@ export class GatewayLink {
     Effect.gen(this, function* () {
       yield* Effect.promise(() => this.token.reread())
       const order = [...(yield* Random.shuffle(this.#endpoints))]
-      const attempts = order.map((url) => this.#connect(url, order.length > 1))
+      const attempts = order.map((url) =>
+        this.#connect(url, order.length > 1 ? limits.supervisorEndpointTimeoutMs : limits.connectTimeoutMs),
+      )
       return yield* attempts.reduce((first, next) => Effect.orElse(first, () => next))
     }),
   )
+
+  /**
+   * A new connection to the replica that a gateway named, or to the configured endpoints where that one does not
+   * answer quickly. The name is held against the certificate like that of any endpoint.
+   */
+  dialAt(url: string): Effect.Effect<GrpcConnection, GrpcError> {
+    const refusal = this.refusalOf(url)
+    if (url === "" || refusal !== undefined) return this.dial
+    return Effect.promise(() => this.token.reread()).pipe(
+      Effect.zipRight(this.#connect(url, limits.supervisorRedirectTimeoutMs)),
+      Effect.orElse(() => this.dial),
+    )
+  }
+
+  /** Why a URL that a gateway named may not be dialled: the token goes there, so it is not sent with less protection. */
+  refusalOf(url: string): string | undefined {
+    if (url === "") return undefined
+    const wanted = URL.canParse(this.#endpoints[0] ?? "") ? new URL(this.#endpoints[0] ?? "").protocol : ""
+    if (!URL.canParse(url)) return "it is not a URL"
+    const { protocol, username, password } = new URL(url)
+    if (protocol !== wanted) return `it is not an ${wanted}// address`
+    return username === "" && password === "" ? undefined : "it contains credentials"
+  }
 
   /** A connection for the length of a scope. */
   readonly connection: Effect.Effect<GrpcConnection, GrpcError, Scope.Scope> = Effect.acquireRelease(
@@ -78,12 +103,12 @@ export class GatewayLink {
     })
   }
 
-  #connect(url: string, oneOfSeveral: boolean): Effect.Effect<GrpcConnection, GrpcError> {
+  #connect(url: string, connectTimeoutMs: number): Effect.Effect<GrpcConnection, GrpcError> {
     return Effect.tryPromise({
       try: (signal) =>
         GrpcConnection.connect({
           url,
-          connectTimeoutMs: oneOfSeveral ? limits.supervisorEndpointTimeoutMs : limits.connectTimeoutMs,
+          connectTimeoutMs,
           keepalive: {
             intervalMs: limits.clientKeepaliveIntervalMs,
             timeoutMs: limits.clientKeepaliveTimeoutMs,

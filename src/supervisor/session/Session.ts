@@ -1,6 +1,6 @@
 /** One session: hello, the gateway's answer, heartbeats, and requests for relays until the stream ends. */
 import type { MessageInitShape } from "@bufbuild/protobuf"
-import { Clock, Data, Effect } from "effect"
+import { Clock, Data, Effect, type Scope } from "effect"
 import { limits } from "../../domain/Limits.ts"
 import { Status } from "../../domain/Status.ts"
 import type { GrpcConnection } from "../../wire/grpc/GrpcClient.ts"
@@ -33,6 +33,12 @@ export interface SessionDependencies {
   readonly onAccepted: (connection: GrpcConnection, accepted: SessionAccepted) => void
 }
 
+/** A gateway asks for another session before this one is left; `url` is empty for the configured address. */
+export interface MoveRequest {
+  readonly url: string
+  readonly reason: string
+}
+
 /** A session is over, or did not come about. */
 export class SessionEnded extends Data.TaggedError("SessionEnded")<{
   readonly message: string
@@ -41,6 +47,8 @@ export class SessionEnded extends Data.TaggedError("SessionEnded")<{
   readonly livedMs: number
   /** How long the gateway asks us to wait. */
   readonly advisedMs: number | undefined
+  /** The gateway names another replica to ask instead. */
+  readonly redirectUrl?: string | undefined
 }> {}
 
 type SessionCall = TypedCall<typeof SupervisorMessageSchema, typeof GatewayMessageSchema>
@@ -70,6 +78,7 @@ const hello = (call: SessionCall, connectionEpoch: bigint, dependencies: Session
         connectionEpoch,
         instanceStartedAtMs: BigInt(identity.startedAtMs),
         fence: true,
+        redirect: true,
         liveChannelIds: [...relays.liveChannelIds],
       },
     },
@@ -78,7 +87,14 @@ const hello = (call: SessionCall, connectionEpoch: bigint, dependencies: Session
 
 const rejected = ({ reason, holdfast }: SessionRejected, fence: EpochFence): SessionEnded => {
   fence.observe(holdfast?.epoch ?? 0n)
-  return ended(`the gateway rejected the session: ${reason}`, advice(holdfast?.reconnectDelayMs))
+  const redirectUrl = holdfast?.redirectUrl ?? ""
+  return new SessionEnded({
+    message: `the gateway rejected the session: ${reason}`,
+    accepted: false,
+    livedMs: 0,
+    advisedMs: advice(holdfast?.reconnectDelayMs),
+    ...(redirectUrl === "" ? {} : { redirectUrl }),
+  })
 }
 
 const advice = (delayMs: number | undefined): number | undefined =>
@@ -112,6 +128,7 @@ const serve = (
   call: SessionCall,
   session: RelaySession,
   { relays, log }: SessionDependencies,
+  onMove: (request: MoveRequest) => void,
 ): Effect.Effect<never, GrpcError> =>
   receive(call).pipe(
     Effect.flatMap((message) => {
@@ -127,6 +144,9 @@ const serve = (
             relay: payload.value.channelId,
             reason: payload.value.reason,
           })
+          break
+        case "holdfastMove":
+          onMove(payload.value)
           break
         case "heartbeat":
           break
@@ -155,14 +175,22 @@ const heartbeats = (
     Effect.forever,
   )
 
+/** A session that the gateway accepted. */
+export interface OpenSession {
+  readonly connection: GrpcConnection
+  /** Serves until the session is over; run once. */
+  readonly serve: (onMove: (request: MoveRequest) => void) => Effect.Effect<never, SessionEnded>
+}
+
 /**
- * Runs a session on a connection until it is over. The connection stays: relays on it may outlive the session.
+ * Says hello on a connection and waits for the gateway's answer. The session ends with the scope; its connection
+ * stays, because relays on it may outlive the session.
  */
-export const runSession = (
+export const openSession = (
   connection: GrpcConnection,
   connectionEpoch: bigint,
   dependencies: SessionDependencies,
-): Effect.Effect<never, SessionEnded> =>
+): Effect.Effect<OpenSession, SessionEnded, Scope.Scope> =>
   Effect.gen(function* () {
     const call = yield* Effect.try({
       try: () => openTyped(connection, OpenShell.method.connectSupervisor),
@@ -183,19 +211,23 @@ export const runSession = (
       connection,
       sendResult: (value) => say(call, { case: "relayOpenResult", value }),
     }
-    return yield* serve(call, session, dependencies).pipe(
-      Effect.raceFirst(heartbeats(call, session, accepted)),
-      Effect.catchAll((error) =>
-        Effect.flatMap(
-          Clock.currentTimeMillis,
-          (now) =>
-            new SessionEnded({
-              message: error.message,
-              accepted: true,
-              livedMs: now - acceptedAtMs,
-              advisedMs: advice(accepted.holdfast?.reconnectDelayMs),
-            }),
+    return {
+      connection,
+      serve: (onMove) =>
+        serve(call, session, dependencies, onMove).pipe(
+          Effect.raceFirst(heartbeats(call, session, accepted)),
+          Effect.catchAll((error) =>
+            Effect.flatMap(
+              Clock.currentTimeMillis,
+              (now) =>
+                new SessionEnded({
+                  message: error.message,
+                  accepted: true,
+                  livedMs: now - acceptedAtMs,
+                  advisedMs: advice(accepted.holdfast?.reconnectDelayMs),
+                }),
+            ),
+          ),
         ),
-      ),
-    )
-  }).pipe(Effect.scoped)
+    }
+  })
