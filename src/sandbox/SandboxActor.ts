@@ -16,8 +16,7 @@ import { SandboxEntity } from "./SandboxEntity.ts"
 import * as SandboxState from "./SandboxState.ts"
 import * as Sessions from "./Sessions.ts"
 
-/** The handlers of one live actor. */
-export const build = Effect.gen(function* () {
+const build = Effect.gen(function* () {
   const address = yield* CurrentAddress
   const config = yield* ClusterConfig
   const ownership = yield* Ownership

@@ -36,9 +36,15 @@ const isTransport = (error: unknown): error is { readonly _tag: TransportTag } =
 
 const moving = new Unavailable({ message: "the sandbox is moving between replicas; try again" })
 
-/** Asks over `client`, which reaches the actor of a sandbox wherever it lives. */
+/** One attempt to ask an actor, wherever it lives. */
+export type Attempt = <A, E>(
+  sandboxId: string,
+  f: (actor: ActorClient) => Effect.Effect<A, E>,
+) => Effect.Effect<A, E>
+
+/** Asks made of attempts. */
 export const over = (
-  client: (sandboxId: string) => ActorClient,
+  attempt: Attempt,
   shardOf: (sandboxId: string) => number,
 ): Context.Tag.Service<SandboxActors> =>
   SandboxActors.of({
@@ -53,7 +59,7 @@ export const over = (
         const deadline = (yield* monotonicMs) + timeoutMs
         while (true) {
           // disconnect: giving up must not wait for a peer that does not answer.
-          const exit = yield* Effect.exit(Effect.disconnect(f(client(sandboxId))))
+          const exit = yield* Effect.exit(Effect.disconnect(attempt(sandboxId, f)))
           if (Exit.isSuccess(exit)) return exit.value
           const failure = Cause.failureOption(exit.cause)
           if (Option.isSome(failure) && !isTransport(failure.value))
@@ -72,8 +78,9 @@ export const over = (
 
 const make = Effect.gen(function* () {
   const sharding = yield* Sharding.Sharding
+  const client = yield* SandboxEntity.client
   return over(
-    yield* SandboxEntity.client,
+    (sandboxId, f) => f(client(sandboxId)),
     (sandboxId) => sharding.getShardId(EntityId.make(sandboxId), "default").id,
   )
 })
