@@ -6,22 +6,16 @@ import { Singleton } from "@effect/cluster"
 import { Clock, Duration, Effect, Schedule } from "effect"
 import { Membership } from "../cluster/Membership.ts"
 import { limits } from "../domain/Limits.ts"
-import type { SandboxPhase } from "../domain/Sandbox.ts"
 import { Driver } from "../driver/Driver.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
-import { Presences } from "../store/Presences.ts"
-import { Sandboxes } from "../store/Sandboxes.ts"
+import { SandboxSettings } from "../sandbox/SandboxSettings.ts"
 import { SshSessions } from "../store/SshSessions.ts"
-
-/** What a former owner may have left half done. */
-const unfinished: ReadonlySet<SandboxPhase> = new Set(["Stopping", "Deleting"])
-/** What should have running processes. */
-const shouldRun: ReadonlySet<SandboxPhase> = new Set(["Provisioning", "Starting", "Ready"])
+import { Sweeps } from "../store/Sweeps.ts"
 
 const run = Effect.gen(function* () {
   const membership = yield* Membership
-  const presences = yield* Presences
-  const sandboxes = yield* Sandboxes
+  const sweeps = yield* Sweeps
+  const { sessionGraceMs } = yield* SandboxSettings
   const sshSessions = yield* SshSessions
   const driver = yield* Driver
   const actors = yield* SandboxActors
@@ -39,27 +33,41 @@ const run = Effect.gen(function* () {
       { concurrency: limits.reconcileConcurrency, discard: true },
     )
 
-  /** Sessions of replicas that are gone, and sessions whose grace period nobody is counting. */
-  const sweepSessions = Effect.gen(function* () {
+  /** When a replica that held sessions was first missed, by the monotonic clock. */
+  const missedAtMs = new Map<string, number>()
+
+  /**
+   * Replicas that hold sessions and left. The supervisors of a lost replica come back by themselves, so its
+   * sandboxes are looked at after half the grace period: before that a lost replica would cost a look at each of
+   * them in the very moment in which they all reconnect.
+   */
+  const departed = Effect.gen(function* () {
     const live = (yield* membership.members)
       .filter((member) => member.live)
       .map((member) => member.incarnation)
-    const suspects = yield* presences.lostOrElsewhere(live)
-    yield* poke(suspects.map((presence) => presence.sandboxId))
+    const away = yield* sweeps.holdersBeyond(live)
+    const nowMs = performance.now()
+    for (const replica of [...missedAtMs.keys()]) if (!away.includes(replica)) missedAtMs.delete(replica)
+    for (const replica of away) if (!missedAtMs.has(replica)) missedAtMs.set(replica, nowMs)
+    const gone = away.filter((replica) => nowMs - (missedAtMs.get(replica) ?? nowMs) >= sessionGraceMs / 2)
+    return { gone, holders: [...live, ...away.filter((replica) => !gone.includes(replica))] }
+  })
+
+  /** Sessions of replicas that are gone, and sessions whose grace period nobody is counting. */
+  const sweepSessions = Effect.gen(function* () {
+    const { gone } = yield* departed
+    yield* poke(yield* sweeps.lostSessions(gone))
   })
 
   const sweepSandboxes = Effect.gen(function* () {
     const running = new Set(
       (yield* driver.list).filter((seen) => seen.state === "running").map((seen) => seen.id),
     )
+    const { holders } = yield* departed
     const nowMs = yield* Clock.currentTimeMillis
-    const rows = yield* sandboxes.overview
-    yield* poke(
-      rows
-        .filter((row) => nowMs - row.createdAtMs > limits.reconcileSettleMs)
-        .filter((row) => unfinished.has(row.phase) || (shouldRun.has(row.phase) && !running.has(row.id)))
-        .map((row) => row.id),
-    )
+    const silent = yield* sweeps.silent(holders, nowMs - limits.reconcileSettleMs)
+    const unfinished = yield* sweeps.unfinished(nowMs - limits.reconcileSettleMs)
+    yield* poke([...unfinished, ...silent.filter((id) => !running.has(id))])
   })
 
   const reapTokens = Effect.flatMap(Clock.currentTimeMillis, (nowMs) => sshSessions.reap(nowMs))

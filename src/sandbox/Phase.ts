@@ -50,9 +50,15 @@ export const initial = (nowMs: number): SandboxStatus =>
     nowMs,
   )
 
-/** A session was accepted. */
+const isAttached = (status: SandboxStatus, instanceId: string): boolean =>
+  status.phase === "Ready" &&
+  status.mainProcessInstanceId === instanceId &&
+  status.exitCode === undefined &&
+  status.conditions.some(({ type, status: held }) => type === "SessionConnected" && held === "True")
+
+/** A session was accepted. The same status when it says so already, so that a move writes no row. */
 export const attached = (status: SandboxStatus, instanceId: string, nowMs: number): SandboxStatus => {
-  if (deaf.has(status.phase)) return status
+  if (deaf.has(status.phase) || isAttached(status, instanceId)) return status
   const { exitCode: _, ...rest } = status
   const ready = to(
     { ...rest, mainProcessInstanceId: instanceId },

@@ -24,8 +24,9 @@ export const make = (sandboxId: string, fence: Effect.Effect<Fence, StaleEpoch>)
     let changed = Deferred.unsafeMake<void>(yield* Effect.fiberId)
 
     const reload = Effect.gen(function* () {
-      sandbox = Option.getOrUndefined(yield* sandboxes.get(sandboxId))
-      presence = Option.getOrUndefined(yield* presences.get(sandboxId))
+      const found = Option.getOrUndefined(yield* presences.withSandbox(sandboxId))
+      sandbox = found?.sandbox
+      presence = found?.presence
       loaded = true
     })
 

@@ -3,7 +3,7 @@ import { Clock, Duration, Effect, FiberHandle, Schedule } from "effect"
 import type { StaleEpoch } from "../domain/Errors.ts"
 import type { Fence } from "../domain/Fence.ts"
 import { limits } from "../domain/Limits.ts"
-import type { Presence } from "../domain/Sandbox.ts"
+import type { Presence, SandboxStatus } from "../domain/Sandbox.ts"
 import { Database } from "../store/Database.ts"
 import { Presences } from "../store/Presences.ts"
 import { Edges } from "./Edges.ts"
@@ -72,15 +72,18 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
               ? [verdict.retire, ...retired].slice(0, limits.retiredInstances)
               : retired,
         }
-        yield* database
-          .transaction(
-            Effect.zipRight(
-              presences.put(presence, proof),
-              state.change((status) => Phase.attached(status, claim.instanceId, nowMs)),
-            ),
-          )
+        const { status: before } = yield* state.current
+        const attached = (status: SandboxStatus) => Phase.attached(status, claim.instanceId, nowMs)
+        const put = presences.put(presence, proof)
+        yield* (
+          attached(before) === before
+            ? // A session that only moved: one statement.
+              put
+            : database.transaction(Effect.zipRight(put, Effect.asVoid(state.change(attached))))
+        ).pipe(
           // The transaction may have been rolled back after the copy of the row was taken.
-          .pipe(Effect.onError(() => Effect.sync(state.forget)))
+          Effect.onError(() => Effect.sync(state.forget)),
+        )
         state.setPresence(presence)
         yield* FiberHandle.clear(grace)
         yield* state.announce

@@ -3,8 +3,9 @@ import { SqlClient } from "@effect/sql"
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import type { StaleEpoch, Unavailable } from "../domain/Errors.ts"
 import type { Fence } from "../domain/Fence.ts"
-import type { Presence } from "../domain/Sandbox.ts"
+import type { Presence, Sandbox } from "../domain/Sandbox.ts"
 import { fenceHolds, refuseStale } from "./Fenced.ts"
+import { decodeRows as decodeSandboxes } from "./SandboxRow.ts"
 import { guard } from "./SqlErrors.ts"
 
 const Row = Schema.Struct({
@@ -49,10 +50,19 @@ const decodeRows = (rows: ReadonlyArray<unknown>) =>
 
 const Counts = Schema.Array(Schema.Struct({ replica: Schema.String, sessions: Schema.Number }))
 
+const Held = Schema.Array(Schema.Struct({ session_id: Schema.NullOr(Schema.String) }))
+
 export class Presences extends Context.Tag("holdfast/Presences")<
   Presences,
   {
     readonly get: (sandboxId: string) => Effect.Effect<Option.Option<Presence>, Unavailable>
+    /** A sandbox and its session, by one statement: what an actor knows when it wakes. */
+    readonly withSandbox: (
+      sandboxId: string,
+    ) => Effect.Effect<
+      Option.Option<{ readonly sandbox: Sandbox; readonly presence: Presence | undefined }>,
+      Unavailable
+    >
     /** Sets the sandbox's session, whatever it was before. */
     readonly put: (presence: Presence, fence: Fence) => Effect.Effect<void, StaleEpoch | Unavailable>
     /** True if that session was the sandbox's and is now marked lost; a session already lost keeps its time. */
@@ -63,10 +73,6 @@ export class Presences extends Context.Tag("holdfast/Presences")<
       fence: Fence,
     ) => Effect.Effect<boolean, StaleEpoch | Unavailable>
     readonly remove: (sandboxId: string, fence: Fence) => Effect.Effect<void, StaleEpoch | Unavailable>
-    /** Sessions marked lost or held by a replica that is not in the list. */
-    readonly lostOrElsewhere: (
-      liveReplicas: ReadonlyArray<string>,
-    ) => Effect.Effect<ReadonlyArray<Presence>, Unavailable>
     /** Live sessions per replica; replicas without one are absent. */
     readonly countByReplica: Effect.Effect<ReadonlyMap<string, number>, Unavailable>
   }
@@ -95,6 +101,18 @@ const make = Effect.gen(function* () {
         Effect.map((rows) => Option.fromNullable(rows[0])),
         guard("presence get"),
       ),
+    withSandbox: (sandboxId) =>
+      Effect.gen(function* () {
+        const rows = yield* sql<object>`SELECT s.*, s.id AS sandbox_id, p.session_id, p.instance_id,
+            p.instance_started_at_ms, p.connection_epoch, p.replica, p.attached_at_ms, p.lost_at_ms,
+            p.retired_instances
+          FROM sandboxes s LEFT JOIN presences p ON p.sandbox_id = s.id WHERE s.id = ${sandboxId}`
+        const [sandbox] = yield* decodeSandboxes(rows)
+        if (sandbox === undefined) return Option.none()
+        const [held] = yield* Schema.decodeUnknown(Held)(rows)
+        const [presence] = held?.session_id == null ? [] : yield* decodeRows(rows)
+        return Option.some({ sandbox, presence })
+      }).pipe(guard("sandbox and presence get")),
     put: (presence, fence) => put(presence, fence).pipe(guard("presence put")),
     markLost: (sandboxId, sessionId, lostAtMs, fence) =>
       sql`UPDATE presences SET lost_at_ms = COALESCE(lost_at_ms, ${lostAtMs})
@@ -111,10 +129,6 @@ const make = Effect.gen(function* () {
         Effect.flatMap((rows) => (rows.length > 0 ? Effect.void : refuseStale(sql, fence))),
         guard("presence remove"),
       ),
-    lostOrElsewhere: (liveReplicas) =>
-      sql`SELECT * FROM presences WHERE lost_at_ms IS NOT NULL
-          ${liveReplicas.length === 0 ? sql`OR 1 = 1` : sql`OR replica NOT IN ${sql.in(liveReplicas)}`}
-          ORDER BY sandbox_id`.pipe(Effect.flatMap(decodeRows), guard("presence sweep")),
     countByReplica: sql`SELECT replica, count(*) AS sessions FROM presences
       WHERE lost_at_ms IS NULL GROUP BY replica`.pipe(
       Effect.flatMap(Schema.decodeUnknown(Counts)),

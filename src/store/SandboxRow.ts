@@ -1,6 +1,6 @@
 /** A sandbox as a row. Integers arrive as numbers and JSON as text, whatever the dialect. */
 import { Schema } from "effect"
-import { Sandbox, SandboxPhase, SandboxSpec, SandboxStatus } from "../domain/Sandbox.ts"
+import { Sandbox, SandboxSpec, SandboxStatus } from "../domain/Sandbox.ts"
 
 const Labels = Schema.parseJson(Schema.Record({ key: Schema.String, value: Schema.String }))
 const Spec = Schema.parseJson(SandboxSpec)
@@ -57,13 +57,3 @@ export const encodeRow = (sandbox: Sandbox) => ({
   ...Schema.encodeSync(Row)(toRow(sandbox)),
   phase: sandbox.status.phase,
 })
-
-export const Overview = Schema.Struct({
-  id: Schema.String,
-  name: Schema.String,
-  workspace: Schema.String,
-  phase: SandboxPhase,
-  resourceVersion: Schema.propertySignature(Schema.Number).pipe(Schema.fromKey("resource_version")),
-  createdAtMs: Schema.propertySignature(Schema.Number).pipe(Schema.fromKey("created_at_ms")),
-})
-export type Overview = typeof Overview.Type

@@ -8,7 +8,7 @@ import type { Sandbox } from "../domain/Sandbox.ts"
 import { makeAnnounce } from "./Announce.ts"
 import { Database } from "./Database.ts"
 import { fenceHolds, refuseStale } from "./Fenced.ts"
-import { decodeRows, encodeRow, Overview } from "./SandboxRow.ts"
+import { decodeRows, encodeRow } from "./SandboxRow.ts"
 import { guard } from "./SqlErrors.ts"
 
 export interface SandboxQuery {
@@ -32,8 +32,6 @@ export class Sandboxes extends Context.Tag("holdfast/Sandboxes")<
     ) => Effect.Effect<Option.Option<Sandbox>, Unavailable>
     /** Oldest first, equal ages by id. */
     readonly list: (query: SandboxQuery) => Effect.Effect<ReadonlyArray<Sandbox>, Unavailable>
-    /** All sandboxes in short, in the order of `list`. */
-    readonly overview: Effect.Effect<ReadonlyArray<Overview>, Unavailable>
     /**
      * Replaces what may change (deletion time, labels, annotations, spec, status) if the stored version is still
      * `next.resourceVersion`; returns it with its new version.
@@ -144,10 +142,6 @@ const make = Effect.gen(function* () {
       yield* sql`DELETE FROM ssh_sessions WHERE sandbox_id = ${id}`
     }).pipe(database.transaction)
 
-  const overview = sql`
-    SELECT id, name, workspace, phase, resource_version, created_at_ms FROM sandboxes ORDER BY created_at_ms, id
-  `.pipe(Effect.flatMap(Schema.decodeUnknown(Schema.Array(Overview))))
-
   return Sandboxes.of({
     insert: (sandbox) => insert(sandbox).pipe(guard("sandbox insert")),
     get: (id) => first(sql`SELECT * FROM sandboxes WHERE id = ${id}`).pipe(guard("sandbox get")),
@@ -156,7 +150,6 @@ const make = Effect.gen(function* () {
         guard("sandbox get"),
       ),
     list: (query) => list(query).pipe(guard("sandbox list")),
-    overview: overview.pipe(guard("sandbox overview")),
     update: (next, fence) => update(next, fence).pipe(guard("sandbox update")),
     remove: (id, fence) => remove(id, fence).pipe(guard("sandbox remove")),
   })

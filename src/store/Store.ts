@@ -10,6 +10,7 @@ import { migrate } from "./Migrations.ts"
 import * as Presences from "./Presences.ts"
 import * as Sandboxes from "./Sandboxes.ts"
 import * as SshSessions from "./SshSessions.ts"
+import * as Sweeps from "./Sweeps.ts"
 import * as Workspaces from "./Workspaces.ts"
 
 export type Store =
@@ -21,6 +22,7 @@ export type Store =
   | Presences.Presences
   | Sandboxes.Sandboxes
   | SshSessions.SshSessions
+  | Sweeps.Sweeps
   | Workspaces.Workspaces
 
 const records = Layer.mergeAll(
@@ -30,6 +32,7 @@ const records = Layer.mergeAll(
   Presences.layer,
   Sandboxes.layer,
   SshSessions.layer,
+  Sweeps.layer,
   Workspaces.layer,
 )
 

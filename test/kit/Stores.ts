@@ -3,10 +3,12 @@ import { randomBytes, randomUUID } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Effect, Layer, Logger, Redacted, Schedule } from "effect"
+import { SqlClient } from "@effect/sql"
+import { Effect, Layer, Logger, Option, Redacted, Schedule } from "effect"
 import { afterAll, beforeAll } from "vitest"
 import type { LogLine, PlatformEvent, Presence, Sandbox } from "../../src/domain/Sandbox.ts"
 import type { DatabaseConfig, Dialect } from "../../src/store/Database.ts"
+import type { SandboxQuery } from "../../src/store/Sandboxes.ts"
 import * as Store from "../../src/store/Store.ts"
 import { freshClusterId, startPostgres, type TestPostgres } from "./Postgres.ts"
 
@@ -70,6 +72,21 @@ export const eventually = <E, R>(
     }),
     Effect.asVoid,
   )
+
+/** Makes this store's cluster the owner of shard 1, and returns the proof. */
+export const owned = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`INSERT INTO cluster_shards ${sql.insert({ shard_id: 1, epoch: 4, owner: "t", acquired_at_ms: 0 })}`
+  return { shard: 1, epoch: 4 }
+})
+
+/** The query that finds every sandbox. */
+export const everySandbox: SandboxQuery = {
+  workspace: Option.none(),
+  selector: [],
+  limit: 1_000,
+  offset: 0,
+}
 
 export const aSandbox = (changes: Partial<Sandbox> = {}): Sandbox => ({
   id: randomUUID(),

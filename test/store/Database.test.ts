@@ -8,7 +8,7 @@ import { guard } from "../../src/store/SqlErrors.ts"
 import * as Store from "../../src/store/Store.ts"
 import { openBlackHole } from "../kit/BlackHole.ts"
 import { freePort } from "../kit/Postgres.ts"
-import { aSandbox, dialects, eventually, quiet, storeKit } from "../kit/Stores.ts"
+import { aSandbox, dialects, eventually, everySandbox, quiet, storeKit } from "../kit/Stores.ts"
 
 /** Collects log messages as one line each. */
 const recorder = () => {
@@ -27,7 +27,7 @@ const at = (config: DatabaseConfig, change: (url: URL) => void): DatabaseConfig 
   return { ...config, url: Redacted.make(url.toString()) }
 }
 
-const overview = Effect.flatMap(Sandboxes, (sandboxes) => sandboxes.overview)
+const everything = Effect.flatMap(Sandboxes, (sandboxes) => sandboxes.list(everySandbox))
 
 /** A call that the database does not answer fails in this time at the latest, on a machine under load. */
 const patienceMs = limits.databaseCallMs + 4_000
@@ -80,7 +80,7 @@ describe.each(dialects)("the database on %s", (dialect) => {
         ),
         { concurrency: "unbounded" },
       )
-      return (yield* sandboxes.overview).length
+      return (yield* everything).length
     })
     try {
       expect(await runtime.runPromise(work)).toBe(30)
@@ -141,7 +141,7 @@ describe("Postgres that is not there at start", () => {
     const { lines, layer: recording } = recorder()
     const runtime = ManagedRuntime.make(Layer.provideMerge(Store.layer(config), recording))
     try {
-      const served = runtime.runPromise(overview)
+      const served = runtime.runPromise(everything)
       await Effect.runPromise(
         eventually(
           "an attempt",
@@ -173,9 +173,9 @@ describe("Postgres that goes away", () => {
   it("makes calls fail with Unavailable, and serves again after its return without a restart of ours", async () => {
     const runtime = open(kit.fresh())
     try {
-      await runtime.runPromise(overview)
+      await runtime.runPromise(everything)
       await kit.postgres().stop()
-      const error = await runtime.runPromise(Effect.flip(overview))
+      const error = await runtime.runPromise(Effect.flip(everything))
       expect(error).toMatchObject({ _tag: "Unavailable" })
       expect(error.message).toMatch(/^database unavailable: connection /)
       const ping = await runtime.runPromise(
@@ -183,7 +183,7 @@ describe("Postgres that goes away", () => {
       )
       expect(ping._tag).toBe("Unavailable")
       await kit.postgres().restart()
-      await runtime.runPromise(Effect.retry(overview, { times: 100 }))
+      await runtime.runPromise(Effect.retry(everything, { times: 100 }))
     } finally {
       await runtime.dispose()
     }
@@ -208,7 +208,7 @@ describe("Postgres that goes away", () => {
         expect(outcome).toMatchObject({ _tag: "Left", left: { _tag: "Unavailable" } })
       kit.postgres().thaw()
       const recovered = Effect.all(
-        Array.from({ length: limits.databaseConnections }, () => overview),
+        Array.from({ length: limits.databaseConnections }, () => everything),
         {
           concurrency: "unbounded",
         },
@@ -235,16 +235,16 @@ describe("Postgres that goes away", () => {
     try {
       await runtime.runPromise(
         Effect.all(
-          Array.from({ length: 8 }, () => overview),
+          Array.from({ length: 8 }, () => everything),
           { concurrency: "unbounded" },
         ),
       )
       hole.swallow()
-      const first = await runtime.runPromise(Effect.flip(overview))
+      const first = await runtime.runPromise(Effect.flip(everything))
       expect(first._tag).toBe("Unavailable")
       // Without the watch these connections would swallow statements until TCP gives up, a quarter of an hour.
       const allWork = Effect.all(
-        Array.from({ length: limits.databaseConnections }, () => overview),
+        Array.from({ length: limits.databaseConnections }, () => everything),
         {
           concurrency: "unbounded",
         },

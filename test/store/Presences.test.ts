@@ -1,17 +1,10 @@
-import { SqlClient } from "@effect/sql"
 import { Effect, Option } from "effect"
 import { describe, expect, it } from "vitest"
 import { limits } from "../../src/domain/Limits.ts"
 import { Presences } from "../../src/store/Presences.ts"
 import { Sandboxes } from "../../src/store/Sandboxes.ts"
 import { SshSessions } from "../../src/store/SshSessions.ts"
-import { aPresence, aSandbox, dialects, storeKit } from "../kit/Stores.ts"
-
-const owned = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
-  yield* sql`INSERT INTO cluster_shards ${sql.insert({ shard_id: 1, epoch: 4, owner: "t", acquired_at_ms: 0 })}`
-  return { shard: 1, epoch: 4 }
-})
+import { aPresence, aSandbox, dialects, owned, storeKit } from "../kit/Stores.ts"
 
 describe.each(dialects)("presences on %s", (dialect) => {
   const kit = storeKit(dialect)
@@ -33,6 +26,20 @@ describe.each(dialects)("presences on %s", (dialect) => {
       }),
     ))
 
+  it("are read together with their sandbox", () =>
+    kit.run(
+      Effect.gen(function* () {
+        const sandboxes = yield* Sandboxes
+        const presences = yield* Presences
+        const sandbox = yield* sandboxes.insert(aSandbox({ id: "s1" }))
+        expect(yield* presences.withSandbox("s2")).toEqual(Option.none())
+        expect(yield* presences.withSandbox("s1")).toEqual(Option.some({ sandbox, presence: undefined }))
+        const presence = aPresence("s1", { retiredInstances: ["i0"] })
+        yield* presences.put(presence, yield* owned)
+        expect(yield* presences.withSandbox("s1")).toEqual(Option.some({ sandbox, presence }))
+      }),
+    ))
+
   it("are marked lost only for the session that is current, and keep the first time", () =>
     kit.run(
       Effect.gen(function* () {
@@ -49,7 +56,7 @@ describe.each(dialects)("presences on %s", (dialect) => {
       }),
     ))
 
-  it("are found when lost or held by a replica that is not alive, and counted per replica", () =>
+  it("are counted per replica while they live", () =>
     kit.run(
       Effect.gen(function* () {
         const presences = yield* Presences
@@ -58,11 +65,6 @@ describe.each(dialects)("presences on %s", (dialect) => {
         yield* presences.put(aPresence("a2", { replica: "a", lostAtMs: 9 }), fence)
         yield* presences.put(aPresence("b1", { replica: "b" }), fence)
         yield* presences.put(aPresence("b2", { replica: "b" }), fence)
-        const ids = (live: ReadonlyArray<string>) =>
-          Effect.map(presences.lostOrElsewhere(live), (found) => found.map(({ sandboxId }) => sandboxId))
-        expect(yield* ids(["a", "b"])).toEqual(["a2"])
-        expect(yield* ids(["a"])).toEqual(["a2", "b1", "b2"])
-        expect(yield* ids([])).toEqual(["a1", "a2", "b1", "b2"])
         expect(yield* presences.countByReplica).toEqual(
           new Map([
             ["a", 1],

@@ -172,40 +172,6 @@ describe.each(dialects)("sandbox records on %s", (dialect) => {
           ),
         ).toEqual(["third"])
         expect(yield* sandboxes.list({ ...own, selector: [["tier", "' OR 1=1 --"]] })).toEqual([])
-        expect(yield* sandboxes.overview).toEqual([
-          {
-            id: "c",
-            name: "foreign",
-            workspace: "w2",
-            phase: "Provisioning",
-            resourceVersion: 1,
-            createdAtMs: 5,
-          },
-          {
-            id: "z",
-            name: "first",
-            workspace: "default",
-            phase: "Provisioning",
-            resourceVersion: 1,
-            createdAtMs: 10,
-          },
-          {
-            id: "a",
-            name: "second",
-            workspace: "default",
-            phase: "Provisioning",
-            resourceVersion: 1,
-            createdAtMs: 20,
-          },
-          {
-            id: "b",
-            name: "third",
-            workspace: "default",
-            phase: "Provisioning",
-            resourceVersion: 1,
-            createdAtMs: 20,
-          },
-        ])
       }),
     ))
 

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest"
 import { Sandboxes } from "../../src/store/Sandboxes.ts"
 import { pathOf } from "../../src/store/Sqlite.ts"
 import { openStoreProcess } from "../kit/StoreProcess.ts"
-import { aSandbox, eventually, runWith, storeKit } from "../kit/Stores.ts"
+import { aSandbox, eventually, everySandbox, runWith, storeKit } from "../kit/Stores.ts"
 
 const modeOf = (file: string) => statSync(file).mode & 0o777
 
@@ -44,7 +44,7 @@ describe("a SQLite store", () => {
     )
     const found = await runWith(
       config,
-      Effect.flatMap(Sandboxes, (sandboxes) => sandboxes.overview),
+      Effect.flatMap(Sandboxes, (sandboxes) => sandboxes.list(everySandbox)),
     )
     expect(found.map((row) => row.id)).toEqual([id])
   })
@@ -82,7 +82,7 @@ describe("a SQLite store", () => {
     expect(
       await runWith(
         config,
-        Effect.flatMap(Sandboxes, (sandboxes) => sandboxes.overview),
+        Effect.flatMap(Sandboxes, (sandboxes) => sandboxes.list(everySandbox)),
       ),
     ).toEqual([])
   }, 30_000)
@@ -107,7 +107,7 @@ describe("a SQLite store", () => {
         const timer = setInterval(() => {
           ticks += 1
         }, 1)
-        for (let index = 0; index < 1_000 && ticks < 3; index++) yield* sandboxes.overview
+        for (let index = 0; index < 1_000 && ticks < 3; index++) yield* sandboxes.list(everySandbox)
         clearInterval(timer)
         expect(ticks).toBe(3)
       }),
