@@ -3,6 +3,7 @@ import type { DescMessage } from "@bufbuild/protobuf"
 import { Duration, Effect, Fiber, Option } from "effect"
 import type { ClientChannel } from "ssh2"
 import { InvalidArgument, Unavailable } from "../domain/Errors.ts"
+import { renderCommand, timedOutExitCode, tooLongText } from "../domain/ExecRequest.ts"
 import { limits } from "../domain/Limits.ts"
 import { noExitStatus, type RunningExec, startExec } from "../edge/ExecSession.ts"
 import { RelayOpener } from "../edge/RelayOpener.ts"
@@ -12,14 +13,10 @@ import { type ExecSandboxEventSchema, type ExecSandboxRequest, OpenShell } from 
 import { RelayDuplex } from "../wire/RelayDuplex.ts"
 import { openShellAccess as access } from "./Access.ts"
 import { receive, send, streaming } from "./Endpoint.ts"
-import { renderCommand } from "./ExecCommand.ts"
 import { relayFailure } from "./ForwardMethods.ts"
 import * as Validate from "./Validate.ts"
 
 const { method } = OpenShell
-
-/** As `timeout(1)` reports it. */
-const timedOutExitCode = 124
 
 type Output<I extends DescMessage> = TypedServerCall<I, typeof ExecSandboxEventSchema>
 
@@ -76,10 +73,7 @@ const open = (request: ExecSandboxRequest, defaultSize: { readonly cols: number;
   Effect.gen(function* () {
     yield* Validate.exec(request)
     const command = renderCommand(request)
-    if (command === undefined)
-      return yield* new InvalidArgument({
-        message: `command exceeds ${limits.execCommandBytes} byte limit after it is rendered for the shell`,
-      })
+    if (command === undefined) return yield* new InvalidArgument({ message: tooLongText })
     const opener = yield* RelayOpener
     const { leg } = yield* relayFailure(
       opener.open({

@@ -1,6 +1,7 @@
 /** Refusals of requests that break the limits of the wire (1.3, Appendix A): pure. */
 import { Effect } from "effect"
 import { InvalidArgument } from "../domain/Errors.ts"
+import { type ExecRequest, environmentKey, refusalOfExec } from "../domain/ExecRequest.ts"
 import { limits } from "../domain/Limits.ts"
 import type { SandboxSpec } from "../domain/Sandbox.ts"
 
@@ -13,7 +14,6 @@ const all = (...checks: ReadonlyArray<Check>): Check => Effect.all(checks, { dis
 const when = (refused: boolean, message: () => string): Check => (refused ? refuse(message()) : Effect.void)
 
 const dnsLabel = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/
-const envKey = /^[A-Za-z_][A-Za-z0-9_]*$/
 const labelKey = /^([a-z0-9]([a-z0-9.-]*[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/
 const labelValue = /^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/
 
@@ -51,7 +51,7 @@ const environment = (map: Readonly<Record<string, string>>): Check => {
     ),
     ...entries.map(([key, value]) =>
       all(
-        when(!envKey.test(key), () => `invalid environment key '${key}'`),
+        when(!environmentKey.test(key), () => `invalid environment key '${key}'`),
         when(
           bytes(key) > limits.environmentKeyBytes,
           () => `environment key exceeds ${limits.environmentKeyBytes} bytes`,
@@ -144,43 +144,7 @@ export const labelSelector = (
 export const pageLimit = (asked: number): number =>
   asked === 0 ? limits.listDefault : Math.min(asked, limits.listMax)
 
-/** The one variable of that prefix that SDKs need (wire contract 1.6). */
-const allowedExecVariable = "OPENSHELL_PYFUNC_B64"
-
-export interface ExecInput {
-  readonly sandboxId: string
-  readonly command: ReadonlyArray<string>
-  readonly workdir: string
-  readonly environment: Readonly<Record<string, string>>
+export const exec = (it: ExecRequest): Check => {
+  const refusal = refusalOfExec(it)
+  return refusal === undefined ? Effect.void : refuse(refusal)
 }
-
-export const exec = (it: ExecInput): Check =>
-  all(
-    when(it.sandboxId === "", () => "sandbox_id is required"),
-    when(it.command.length === 0, () => "command is required"),
-    when(it.command.length > limits.execArguments, () => `command exceeds ${limits.execArguments} arguments`),
-    ...it.command.map((arg) =>
-      all(
-        when(
-          bytes(arg) > limits.execArgumentBytes,
-          () => `command argument exceeds ${limits.execArgumentBytes} byte limit`,
-        ),
-        when(arg.includes("\0"), () => "command argument contains a NUL byte"),
-      ),
-    ),
-    when(
-      bytes(it.workdir) > limits.execWorkdirBytes,
-      () => `workdir exceeds ${limits.execWorkdirBytes} byte limit`,
-    ),
-    when(/[\0\n\r]/.test(it.workdir), () => "workdir contains a NUL byte or a line break"),
-    ...Object.entries(it.environment).map(([key, value]) =>
-      all(
-        when(!envKey.test(key), () => `invalid environment key '${key}'`),
-        when(
-          key.startsWith("OPENSHELL_") && key !== allowedExecVariable,
-          () => `environment key '${key}' is reserved`,
-        ),
-        when(value.includes("\0"), () => `environment value of '${key}' contains a NUL byte`),
-      ),
-    ),
-  )

@@ -92,7 +92,13 @@ export class StreamServer {
    */
   accept(duplex: Duplex, binding: string, key?: Buffer): AcceptedCarrier {
     const carrier = new Carrier(duplex, this.#clock)
-    const accepted = { move: () => this.#move(carrier) }
+    let leaving = false
+    const accepted = {
+      move: () => {
+        leaving = true
+        this.#move(carrier)
+      },
+    }
     if (this.#closed || this.#handshakes.size >= limits.resumeHandshakes) {
       duplex.destroy()
       return accepted
@@ -114,6 +120,7 @@ export class StreamServer {
         else if (key !== undefined && !carrierKey(frame.id).equals(key))
           turnAway(carrier, refusal("denied", "the carrier is of another stream"))
         else this.#hello(carrier, frame, binding)
+        if (leaving) this.#move(carrier)
       },
       malformed: drop,
       closed: done,

@@ -31,6 +31,7 @@ import type { Identity } from "./session/Session.ts"
 import { sessionLoop } from "./session/SessionLoop.ts"
 import { listenOnSocket } from "./ssh/SocketListener.ts"
 import * as SshServer from "./ssh/SshServer.ts"
+import { Streams } from "./stream/Streams.ts"
 
 export { fromEnvironment, type SupervisorConfig } from "./SupervisorConfig.ts"
 export { SupervisorError } from "./SupervisorError.ts"
@@ -103,20 +104,24 @@ const supervise = (
 
     let current: GrpcConnection | undefined
     const fence = new EpochFence()
+    const streams = new Streams({ ssh, launcher })
     const session = yield* sessionLoop(link, {
       identity,
       fence,
       log,
-      relays: new Relays({ ssh, fence, log }),
+      relays: new Relays({ ssh, streams, fence, log }),
       onAccepted: (connection) => {
         current = connection
       },
     }).pipe(Effect.scoped, Effect.forkScoped)
+    // Before the connections go, so that clients hear of the end.
+    yield* Effect.addFinalizer(() => Effect.promise(() => streams.close("the supervisor ends")))
     yield* Effect.forkScoped(pollSettings(settings, config.configPollMs, () => current, revision))
 
     const code = exitCode(yield* Effect.promise(() => main.exited))
     yield* Effect.logInfo("main process ended").pipe(Effect.annotateLogs({ exitCode: code }))
     yield* Effect.promise(() => main.drained).pipe(Effect.timeout(limits.mainDrainMs), Effect.ignore)
+    yield* Effect.promise(() => streams.close("the sandbox's main process has ended"))
     yield* Fiber.interrupt(session)
     yield* reportExit(link, identity, code)
     return code

@@ -16,6 +16,7 @@ import { EpochFence } from "../../supervisor/session/EpochFence.ts"
 import { Relays } from "../../supervisor/session/Relays.ts"
 import { sessionLoop } from "../../supervisor/session/SessionLoop.ts"
 import * as SshServer from "../../supervisor/ssh/SshServer.ts"
+import { Streams } from "../../supervisor/stream/Streams.ts"
 import { decodeSpec, type FleetReport, type FleetSpec, fleetId } from "./FleetSpec.ts"
 
 const fleet = (spec: FleetSpec) =>
@@ -30,6 +31,7 @@ const fleet = (spec: FleetSpec) =>
       sandboxVariables: {},
     })
     const ssh = yield* SshServer.make({ launcher, main: () => undefined, onError: () => undefined })
+    const streams = new Streams({ ssh, launcher })
     const silent: Log = () => undefined
     let attached = 0
     let attaches = 0
@@ -58,7 +60,7 @@ const fleet = (spec: FleetSpec) =>
           identity: { sandboxId, instanceId: sandboxId, startedAtMs },
           fence,
           log,
-          relays: new Relays({ ssh, fence, log: silent }),
+          relays: new Relays({ ssh, streams, fence, log: silent }),
           onAccepted: () => {
             attaches += 1
             if (!up) attached += 1

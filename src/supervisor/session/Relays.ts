@@ -18,8 +18,9 @@ import {
 import { clientLeg } from "../../wire/RelayLeg.ts"
 import type { Log } from "../Log.ts"
 import type { SshServer } from "../ssh/SshServer.ts"
+import type { Streams } from "../stream/Streams.ts"
 import type { EpochFence } from "./EpochFence.ts"
-import { dialTarget, type Target } from "./RelayTarget.ts"
+import { carrierTarget, dialTarget, type Target } from "./RelayTarget.ts"
 
 export interface RelaySession {
   readonly id: string
@@ -30,10 +31,15 @@ export interface RelaySession {
 interface Relay {
   readonly connection: GrpcConnection
   abort: (reason: string) => void
+  /** Set once it carries a stream. */
+  move?: (() => void) | undefined
+  /** The connection is being left; a carrier that is joined later moves at once. */
+  leaving: boolean
 }
 
 export interface RelaysOptions {
   readonly ssh: SshServer
+  readonly streams: Streams
   readonly fence: EpochFence
   readonly log: Log
 }
@@ -69,7 +75,11 @@ export class Relays {
       return
     }
     const cancelled = new AbortController()
-    const relay: Relay = { connection: session.connection, abort: (reason) => cancelled.abort(reason) }
+    const relay: Relay = {
+      connection: session.connection,
+      abort: (reason) => cancelled.abort(reason),
+      leaving: false,
+    }
     this.#relays.set(channelId, relay)
     try {
       await this.#serve(session, request, relay, cancelled.signal, fields)
@@ -80,6 +90,23 @@ export class Relays {
 
   abortAll(reason: string): void {
     for (const relay of this.#relays.values()) relay.abort(reason)
+  }
+
+  /** Asks the clients of all streams on that connection to take them to another. Plain relays stay. */
+  moveStreams(connection: GrpcConnection): void {
+    for (const relay of this.#on(connection)) {
+      relay.leaving = true
+      relay.move?.()
+    }
+  }
+
+  /** Relays that still run on that connection, or are being opened there. */
+  liveOn(connection: GrpcConnection): number {
+    return this.#on(connection).length
+  }
+
+  #on(connection: GrpcConnection): ReadonlyArray<Relay> {
+    return [...this.#relays.values()].filter((relay) => relay.connection === connection)
   }
 
   #refusal(request: RelayOpen): string | undefined {
@@ -98,7 +125,11 @@ export class Relays {
   ): Promise<void> {
     const { channelId } = request
     const { log } = this.#options
-    const target = await dialTarget(request.target, this.#options.ssh, cancelled)
+    const { ssh, streams } = this.#options
+    const target =
+      request.holdfast?.stream === undefined
+        ? await dialTarget(request.target, ssh, cancelled)
+        : carrierTarget(request, streams)
     if (typeof target === "string") {
       log("info", "relay target not reached", { ...fields, reason: target })
       session.sendResult({ channelId, success: false, error: target })
@@ -129,6 +160,8 @@ export class Relays {
       clearTimeout(timer)
       const joined = target.join(clientLeg(call))
       relay.abort = joined.abort
+      relay.move = joined.move
+      if (relay.leaving) joined.move?.()
       return await joined.closed
     } catch (cause) {
       clearTimeout(timer)

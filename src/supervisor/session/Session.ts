@@ -79,6 +79,8 @@ const hello = (call: SessionCall, connectionEpoch: bigint, dependencies: Session
         instanceStartedAtMs: BigInt(identity.startedAtMs),
         fence: true,
         redirect: true,
+        resume: true,
+        exec: true,
         liveChannelIds: [...relays.liveChannelIds],
       },
     },

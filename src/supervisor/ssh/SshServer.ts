@@ -43,10 +43,18 @@ export const make = (options: SshServerOptions): Effect.Effect<SshServer, never,
     ({ sockets }) => Effect.sync(() => sockets.forEach((socket) => void socket.destroy())),
   )
 
+/** One key in 256 that the library makes is one that it cannot read: it drops a leading zero. */
+const newHostKey = (): string => {
+  for (;;) {
+    const { private: key } = utils.generateKeyPairSync("ed25519")
+    if (!(utils.parseKey(key) instanceof Error)) return key
+  }
+}
+
 const build = (options: SshServerOptions): SshServer & { readonly sockets: ReadonlySet<Duplex> } => {
   const sockets = new Set<Duplex>()
   const server = new Server({
-    hostKeys: [utils.generateKeyPairSync("ed25519").private],
+    hostKeys: [newHostKey()],
     ident: "holdfast",
     keepaliveInterval: neverMs,
     algorithms: { cipher: [...ciphers] },

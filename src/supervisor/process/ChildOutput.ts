@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream"
-import type { ServerChannel } from "ssh2"
-import { forgetSentChunk } from "./Ssh2Quirks.ts"
+
+/** Takes one chunk of output or of errors and says when it wants the next. */
+export type SendOutput = (chunk: Buffer, errors: boolean, done: () => void) => void
 
 interface Piece {
   readonly source: Readable
@@ -9,13 +10,13 @@ interface Piece {
 }
 
 /**
- * Sends what processes print to an SSH channel: one write at a time over both of its streams, each source
- * paused while a chunk of it waits. A client that does not read therefore stops the process, not our memory.
+ * Sends what processes print to one receiver: one chunk at a time over all sources, each source paused while a
+ * chunk of it waits. A client that does not read therefore stops the process, not our memory.
  */
-export class ChannelOutput {
-  /** Settles when every source has ended and all of it is sent, or when the channel is gone. */
+export class ChildOutput {
+  /** Settles when every source has ended and all of it is sent, or after `stop`. */
   readonly ended: Promise<void>
-  readonly #channel: ServerChannel
+  readonly #send: SendOutput
   readonly #waiting: Piece[] = []
   #resolveEnded: () => void = () => undefined
   #sources = 0
@@ -23,8 +24,8 @@ export class ChannelOutput {
   #stopped = false
   #lastChunkAt = performance.now()
 
-  constructor(channel: ServerChannel) {
-    this.#channel = channel
+  constructor(send: SendOutput) {
+    this.#send = send
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve
     })
@@ -57,7 +58,7 @@ export class ChannelOutput {
     }
   }
 
-  /** The channel is gone: nothing more is read or sent. */
+  /** The receiver is gone: nothing more is read or sent. */
   stop(): void {
     this.#stopped = true
     this.#waiting.length = 0
@@ -69,9 +70,7 @@ export class ChannelOutput {
     if (piece === undefined) return
     this.#writing = true
     const { source, chunk, errors } = piece
-    const target = errors ? this.#channel.stderr : this.#channel
-    target.write(chunk, () => {
-      forgetSentChunk(this.#channel)
+    this.#send(chunk, errors, () => {
       this.#writing = false
       this.#lastChunkAt = performance.now()
       source.resume()
