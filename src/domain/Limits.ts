@@ -98,6 +98,34 @@ export const limitsTable = {
 
   // sessions
   heartbeatIntervalMs: [15_000, "ms", "OpenShell 0.0.111 heartbeat"],
+  extendedHeartbeatMs: [
+    60_000,
+    "ms",
+    "heartbeat of supervisors that know the extension: PINGs find dead peers, this carries advice",
+  ],
+  heartbeatTickMs: [1_000, "ms", "sessions whose heartbeat is due are looked for this often"],
+  reconnectsPerSecond: [
+    1_000,
+    "sessions/s",
+    "idle supervisors of a lost replica come back at this pace; a hello waits when a survivor is slower",
+  ],
+  reconnectSpreadMs: [
+    10_000,
+    "ms",
+    "longest spread of reconnects; with a second to spare below what callers are held",
+  ],
+  attachConcurrency: [16, "attaches", "asks under way per replica; as many as database connections"],
+  attachQueueMs: [
+    10_000,
+    "ms",
+    "a hello that would wait longer is told to come back; half of what supervisors wait",
+  ],
+  attachQueue: [20_480, "sessions", "hellos that wait; twice the sessions that a replica is meant to hold"],
+  configPollAdviceMs: [
+    600_000,
+    "ms",
+    "supervisors that know the extension ask this seldom: 10,000 of them cost 17 calls a second",
+  ],
   helloTimeoutMs: [10_000, "ms", "a session stream that says nothing holds a slot; one connect timeout"],
   sessionOutboundMessages: [64, "messages", "OpenShell 0.0.111 session queue"],
   sessionWaitMs: [15_000, "ms", "OpenShell 0.0.111 waits this long for a session before refusing a caller"],

@@ -23,6 +23,8 @@ export class Session {
   #accepted = false
   #queued = 0
   #held: Array<Payload> = []
+  #advisedSpreadMs = 0
+  #heartbeatDueMs = 0
 
   constructor(
     sandboxId: string,
@@ -37,14 +39,18 @@ export class Session {
     this.#call = call
   }
 
-  /** Sends the acceptance, then whatever the owner asked in the meantime. */
-  accept(epoch: number, replica: string): void {
+  /**
+   * Sends the acceptance, then whatever the owner asked in the meantime. `spreadMs`: over how long the sessions of
+   * this replica should come back if they are lost together.
+   */
+  accept(epoch: number, replica: string, spreadMs: number): void {
+    this.#advisedSpreadMs = spreadMs
     this.#write({
       case: "sessionAccepted",
       value: {
         $typeName: "openshell.v1.SessionAccepted",
         sessionId: this.sessionId,
-        heartbeatIntervalSecs: limits.heartbeatIntervalMs / 1000,
+        heartbeatIntervalSecs: this.heartbeatMs / 1000,
         ...(this.extended
           ? {
               holdfast: {
@@ -54,6 +60,7 @@ export class Session {
                 reconnectDelayMs: 0,
                 fence: true,
                 redirectUrl: "",
+                advice: adviceOf(spreadMs),
               },
             }
           : {}),
@@ -105,16 +112,50 @@ export class Session {
     })
   }
 
-  reject(reason: string): void {
-    this.#write({ case: "sessionRejected", value: { $typeName: "openshell.v1.SessionRejected", reason } })
+  /** `delayMs`: how long the supervisor should stay away; 0 leaves it to the supervisor. */
+  reject(reason: string, delayMs = 0): void {
+    this.#write({
+      case: "sessionRejected",
+      value: {
+        $typeName: "openshell.v1.SessionRejected",
+        reason,
+        ...(this.extended && delayMs > 0
+          ? {
+              holdfast: {
+                $typeName: "holdfast.v1.SessionTerms",
+                epoch: 0n,
+                replica: "",
+                reconnectDelayMs: delayMs,
+                fence: true,
+                redirectUrl: "",
+              },
+            }
+          : {}),
+      },
+    })
     this.#call.finish()
   }
 
-  heartbeat(): boolean {
-    return (
-      !this.#accepted ||
-      this.#send({ case: "heartbeat", value: { $typeName: "openshell.v1.GatewayHeartbeat" } })
-    )
+  /** Time between heartbeats in both directions. */
+  get heartbeatMs(): number {
+    return this.extended ? limits.extendedHeartbeatMs : limits.heartbeatIntervalMs
+  }
+
+  /** Sends a heartbeat if one is due, with advice that changed. False when the supervisor does not read. */
+  heartbeat(nowMs: number, spreadMs: number): boolean {
+    if (!this.#accepted) return true
+    if (this.#heartbeatDueMs === 0) this.#heartbeatDueMs = nowMs + this.heartbeatMs
+    if (nowMs < this.#heartbeatDueMs) return true
+    this.#heartbeatDueMs = nowMs + this.heartbeatMs
+    const changed = this.extended && spreadMs !== this.#advisedSpreadMs
+    this.#advisedSpreadMs = spreadMs
+    return this.#send({
+      case: "heartbeat",
+      value: {
+        $typeName: "openshell.v1.GatewayHeartbeat",
+        ...(changed ? { holdfast: adviceOf(spreadMs) } : {}),
+      },
+    })
   }
 
   /** Ends the stream without an error, as OpenShell does when a newer session takes over. */
@@ -139,6 +180,12 @@ export class Session {
     })
   }
 }
+
+const adviceOf = (reconnectSpreadMs: number) => ({
+  $typeName: "holdfast.v1.SessionAdvice" as const,
+  reconnectSpreadMs,
+  configPollMs: limits.configPollAdviceMs,
+})
 
 const carrierToWire = ({ key, kind }: StreamCarrier) => ({
   $typeName: "holdfast.v1.StreamCarrier" as const,

@@ -1,6 +1,6 @@
 /** `ConnectSupervisor`: hello, attach at the owner, accepted; then the life of the session until its stream ends. */
 import { randomUUID } from "node:crypto"
-import { Context, Duration, Effect, Layer, Schedule } from "effect"
+import { Clock, Context, Duration, Effect, Layer, Schedule } from "effect"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
 import { InvalidArgument, PermissionDenied, type PublicError } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
@@ -8,6 +8,7 @@ import { Metrics } from "../observe/Metrics.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import { GrpcError } from "../wire/grpc/GrpcError.ts"
 import type { SupervisorHello, SupervisorMessage } from "../wire/OpenShell.ts"
+import { makeAttachPacer } from "./AttachPacer.ts"
 import { LocalEdge } from "./LocalEdge.ts"
 import { Session, type SessionCall } from "./Session.ts"
 
@@ -67,12 +68,26 @@ const make = Effect.gen(function* () {
       }
     }).pipe(Effect.catchAll((error) => Effect.logDebug("Session stream ended", error.message)))
 
-  const heartbeats = (session: Session) =>
-    Effect.suspend(() => {
-      if (session.heartbeat()) return Effect.void
-      session.end()
-      return Effect.logWarning("The supervisor does not read its session; ended it")
-    }).pipe(Effect.repeat(Schedule.spaced(limits.heartbeatIntervalMs)), Effect.forkScoped)
+  const pacer = yield* makeAttachPacer
+
+  /** Over how long the sessions here should come back, were they all lost now. Whole seconds, so that it changes seldom. */
+  const spreadMs = () =>
+    Math.min(limits.reconnectSpreadMs, Math.floor(edge.sessions.size / limits.reconnectsPerSecond) * 1_000)
+
+  // One clock for all sessions: a fiber and a timer for each would weigh more than the session.
+  yield* Effect.forkScoped(
+    Effect.gen(function* () {
+      const nowMs = yield* Clock.currentTimeMillis
+      const spread = spreadMs()
+      for (const session of edge.sessions.values()) {
+        if (session.heartbeat(nowMs, spread)) continue
+        session.end()
+        yield* Effect.logWarning("The supervisor does not read its session; ended it").pipe(
+          Effect.annotateLogs({ sandbox: session.sandboxId, session: session.sessionId }),
+        )
+      }
+    }).pipe(Effect.repeat(Schedule.spaced(limits.heartbeatTickMs))),
+  )
 
   const detach = (session: Session) =>
     actors
@@ -118,7 +133,18 @@ const make = Effect.gen(function* () {
             }),
           limits.attachTimeoutMs,
         )
-        .pipe(Effect.tapError(() => Effect.sync(() => metrics.sessionAttach.inc({ outcome: "failed" }))))
+        .pipe(
+          pacer.pace,
+          Effect.catchTag("AttachesQueued", ({ delayMs }) =>
+            Effect.succeed({ _tag: "Queued" as const, delayMs }),
+          ),
+          Effect.tapError(() => Effect.sync(() => metrics.sessionAttach.inc({ outcome: "failed" }))),
+        )
+      if (verdict._tag === "Queued") {
+        metrics.sessionAttach.inc({ outcome: "queued" })
+        session.reject("too many supervisors are connecting to this replica", verdict.delayMs)
+        return
+      }
       if (verdict._tag === "Rejected") {
         metrics.sessionAttach.inc({ outcome: "rejected" })
         yield* Effect.logInfo("Session rejected", verdict.reason)
@@ -126,8 +152,7 @@ const make = Effect.gen(function* () {
         return
       }
       metrics.sessionAttach.inc({ outcome: "accepted" })
-      session.accept(verdict.epoch, config.name)
-      yield* heartbeats(session)
+      session.accept(verdict.epoch, config.name, spreadMs())
       yield* Effect.addFinalizer(() => Effect.forkDaemon(detach(session)))
       yield* Effect.annotateLogs(follow(session, receive), { session: session.sessionId })
     }).pipe(Effect.scoped, Effect.annotateLogs({ sandbox: principal }))
@@ -139,5 +164,5 @@ export class SessionStream extends Context.Tag("holdfast/SessionStream")<
   SessionStream,
   Effect.Effect.Success<typeof make>
 >() {
-  static layer = Layer.effect(SessionStream, make)
+  static layer = Layer.scoped(SessionStream, make)
 }

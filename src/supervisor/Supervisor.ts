@@ -26,6 +26,7 @@ import { untilSignal } from "./StopSignal.ts"
 import { fromEnvironment, type SupervisorConfig } from "./SupervisorConfig.ts"
 import { exitCodeOf, SupervisorError } from "./SupervisorError.ts"
 import { EpochFence } from "./session/EpochFence.ts"
+import { GatewayAdvice } from "./session/GatewayAdvice.ts"
 import { Relays } from "./session/Relays.ts"
 import type { Identity } from "./session/Session.ts"
 import { sessionLoop } from "./session/SessionLoop.ts"
@@ -104,10 +105,12 @@ const supervise = (
 
     let current: GrpcConnection | undefined
     const fence = new EpochFence()
+    const advice = new GatewayAdvice()
     const streams = new Streams({ ssh, launcher })
     const session = yield* sessionLoop(link, {
       identity,
       fence,
+      advice,
       log,
       relays: new Relays({ ssh, streams, fence, log }),
       onAccepted: (connection) => {
@@ -116,7 +119,14 @@ const supervise = (
     }).pipe(Effect.scoped, Effect.forkScoped)
     // Before the connections go, so that clients hear of the end.
     yield* Effect.addFinalizer(() => Effect.promise(() => streams.close("the supervisor ends")))
-    yield* Effect.forkScoped(pollSettings(settings, config.configPollMs, () => current, revision))
+    yield* Effect.forkScoped(
+      pollSettings(
+        settings,
+        () => Math.max(config.configPollMs, advice.configPollMs),
+        () => current,
+        revision,
+      ),
+    )
 
     const code = exitCode(yield* Effect.promise(() => main.exited))
     yield* Effect.logInfo("main process ended").pipe(Effect.annotateLogs({ exitCode: code }))

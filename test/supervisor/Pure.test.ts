@@ -5,7 +5,7 @@ import { OutputRing } from "../../src/supervisor/process/OutputRing.ts"
 import { backoffBoundMs, failuresAfter, reconnectPauseMs } from "../../src/supervisor/session/Backoff.ts"
 import { EpochFence } from "../../src/supervisor/session/EpochFence.ts"
 
-const policy = { baseMs: 500, capMs: 30_000, adviceMs: 300_000 }
+const policy = { baseMs: 500, capMs: 30_000, adviceMs: 300_000, spreadMs: 60_000 }
 const unit = fc.double({ min: 0, max: 0.999999, noNaN: true })
 
 describe("the reconnect pause", () => {
@@ -14,7 +14,7 @@ describe("the reconnect pause", () => {
       fc.property(fc.integer({ min: 1, max: 10_000 }), unit, (failures, random) => {
         const bound = backoffBoundMs(policy, failures)
         expect(bound).toBe(Math.min(30_000, 500 * 2 ** (failures - 1)))
-        const pause = reconnectPauseMs(policy, failures, random, undefined)
+        const pause = reconnectPauseMs(policy, failures, random, {})
         expect(pause).toBeGreaterThanOrEqual(0)
         expect(pause).toBeLessThan(bound)
       }),
@@ -22,9 +22,7 @@ describe("the reconnect pause", () => {
   })
 
   it("covers the whole range from zero, so that supervisors do not return in step", () => {
-    const pauses = Array.from({ length: 1_000 }, (_, index) =>
-      reconnectPauseMs(policy, 5, index / 1_000, undefined),
-    )
+    const pauses = Array.from({ length: 1_000 }, (_, index) => reconnectPauseMs(policy, 5, index / 1_000, {}))
     for (let slot = 0; slot < 10; slot += 1) {
       const inSlot = pauses.filter((pause) => pause >= slot * 800 && pause < (slot + 1) * 800)
       expect(inSlot.length).toBe(100)
@@ -34,9 +32,18 @@ describe("the reconnect pause", () => {
   it("waits at least as long as the gateway advises, within reason, and still jitters", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 1_000_000 }), unit, (advised, random) => {
-        const pause = reconnectPauseMs(policy, 1, random, advised)
+        const pause = reconnectPauseMs(policy, 1, random, { delayMs: advised })
         expect(pause).toBeGreaterThanOrEqual(Math.min(advised, 300_000))
         expect(pause).toBeLessThan(Math.min(advised, 300_000) + 500)
+      }),
+    )
+  })
+
+  it("spreads over as long as the gateway asks, and never less than its own bound", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 100_000 }), unit, (spreadMs, random) => {
+        const pause = reconnectPauseMs(policy, 1, random, { spreadMs })
+        expect(pause).toBeCloseTo(random * Math.max(500, Math.min(spreadMs, 60_000)), 6)
       }),
     )
   })

@@ -13,6 +13,7 @@ import type { Log } from "../../supervisor/Log.ts"
 import { Launcher } from "../../supervisor/process/Launcher.ts"
 import { untilSignal } from "../../supervisor/StopSignal.ts"
 import { EpochFence } from "../../supervisor/session/EpochFence.ts"
+import { GatewayAdvice } from "../../supervisor/session/GatewayAdvice.ts"
 import { Relays } from "../../supervisor/session/Relays.ts"
 import { sessionLoop } from "../../supervisor/session/SessionLoop.ts"
 import * as SshServer from "../../supervisor/ssh/SshServer.ts"
@@ -58,6 +59,7 @@ const fleet = (spec: FleetSpec) =>
         }
         yield* sessionLoop(link, {
           identity: { sandboxId, instanceId: sandboxId, startedAtMs },
+          advice: new GatewayAdvice(),
           fence,
           log,
           relays: new Relays({ ssh, streams, fence, log: silent }),

@@ -73,7 +73,7 @@ export const loadAtStart = (
 /** Follows changes on the connection of the current session; without one there is nothing to follow. */
 export const pollSettings = (
   dependencies: SettingsDependencies,
-  intervalMs: number,
+  intervalMs: () => number,
   connection: () => GrpcConnection | undefined,
   initialRevision: bigint | undefined,
 ): Effect.Effect<never> =>
@@ -96,5 +96,5 @@ export const pollSettings = (
         Effect.logDebug("settings not read").pipe(Effect.annotateLogs({ reason: describe(error) })),
       ),
     )
-    return yield* once.pipe(Effect.delay(intervalMs), Effect.forever)
+    return yield* Effect.suspend(() => Effect.delay(once, intervalMs())).pipe(Effect.forever)
   })

@@ -16,6 +16,7 @@ import {
 } from "../../wire/OpenShell.ts"
 import type { Log } from "../Log.ts"
 import type { EpochFence } from "./EpochFence.ts"
+import type { GatewayAdvice } from "./GatewayAdvice.ts"
 import type { RelaySession, Relays } from "./Relays.ts"
 
 /** Who this supervisor is, the same in every hello of one process. */
@@ -29,6 +30,7 @@ export interface SessionDependencies {
   readonly identity: Identity
   readonly relays: Relays
   readonly fence: EpochFence
+  readonly advice: GatewayAdvice
   readonly log: Log
   readonly onAccepted: (connection: GrpcConnection, accepted: SessionAccepted) => void
 }
@@ -104,7 +106,7 @@ const advice = (delayMs: number | undefined): number | undefined =>
 
 const accept = (
   call: SessionCall,
-  { fence }: SessionDependencies,
+  { fence, advice: heeded }: SessionDependencies,
 ): Effect.Effect<SessionAccepted, SessionEnded> =>
   receive(call).pipe(
     Effect.timeoutFail({
@@ -115,6 +117,7 @@ const accept = (
     Effect.flatMap((first) => {
       if (first?.payload.case === "sessionAccepted") {
         fence.observe(first.payload.value.holdfast?.epoch ?? 0n)
+        heeded.heed(first.payload.value.holdfast?.advice)
         return Effect.succeed(first.payload.value)
       }
       if (first?.payload.case === "sessionRejected") return rejected(first.payload.value, fence)
@@ -129,7 +132,7 @@ const leaving = grpcError(Status.UNAVAILABLE, "the gateway is closing this conne
 const serve = (
   call: SessionCall,
   session: RelaySession,
-  { relays, log }: SessionDependencies,
+  { relays, log, advice: heeded }: SessionDependencies,
   onMove: (request: MoveRequest) => void,
 ): Effect.Effect<never, GrpcError> =>
   receive(call).pipe(
@@ -151,6 +154,7 @@ const serve = (
           onMove(payload.value)
           break
         case "heartbeat":
+          heeded.heed(payload.value.holdfast)
           break
         default:
           log("warn", "unexpected message on the session", {

@@ -26,6 +26,7 @@ const policy: BackoffPolicy = {
   baseMs: limits.reconnectBaseMs,
   capMs: limits.reconnectCapMs,
   adviceMs: limits.reconnectAdviceMs,
+  spreadMs: limits.reconnectAdviceMs,
 }
 
 /** A session that is served in the background. */
@@ -165,7 +166,12 @@ export const sessionLoop = (
       }
       redirects = 0
       failures = failuresAfter(failures, end, limits.reconnectResetMs)
-      const pauseMs = reconnectPauseMs(policy, failures, yield* Random.next, end.advisedMs)
+      const pauseMs = reconnectPauseMs(policy, failures, yield* Random.next, {
+        delayMs: end.advisedMs,
+        // Idle sandboxes give way to those in use.
+        spreadMs:
+          end.accepted && relays.liveChannelIds.length === 0 ? dependencies.advice.reconnectSpreadMs : 0,
+      })
       log(end.accepted ? "warn" : "error", "no session with the gateway", {
         reason: end.message,
         failures,

@@ -115,6 +115,11 @@ export declare type SessionTerms = Message<"holdfast.v1.SessionTerms"> & {
    * @generated from field: string redirect_url = 5;
    */
   redirectUrl: string;
+
+  /**
+   * @generated from field: holdfast.v1.SessionAdvice advice = 6;
+   */
+  advice?: SessionAdvice | undefined;
 };
 
 /**
@@ -122,6 +127,33 @@ export declare type SessionTerms = Message<"holdfast.v1.SessionTerms"> & {
  * Use `create(SessionTermsSchema)` to create a new message.
  */
 export declare const SessionTermsSchema: GenMessage<SessionTerms>;
+
+/**
+ * Sent in SessionAccepted, and in GatewayHeartbeat when it has changed: how a fleet treats its gateway gently.
+ *
+ * @generated from message holdfast.v1.SessionAdvice
+ */
+export declare type SessionAdvice = Message<"holdfast.v1.SessionAdvice"> & {
+  /**
+   * A lost session may be one of many: the first reconnect waits a random time up to this.
+   *
+   * @generated from field: uint32 reconnect_spread_ms = 1;
+   */
+  reconnectSpreadMs: number;
+
+  /**
+   * How often the configuration is to be asked for; 0 leaves it to the supervisor.
+   *
+   * @generated from field: uint32 config_poll_ms = 2;
+   */
+  configPollMs: number;
+};
+
+/**
+ * Describes the message holdfast.v1.SessionAdvice.
+ * Use `create(SessionAdviceSchema)` to create a new message.
+ */
+export declare const SessionAdviceSchema: GenMessage<SessionAdvice>;
 
 /**
  * Sent in GatewayMessage to a supervisor that announced redirect: open another session first, then leave this one.

@@ -11,7 +11,7 @@ import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file holdfast/v1/extension.proto.
  */
 export const file_holdfast_v1_extension = /*@__PURE__*/
-  fileDesc("Chtob2xkZmFzdC92MS9leHRlbnNpb24ucHJvdG8SC2hvbGRmYXN0LnYxIqsBChZTdXBlcnZpc29yQ2FwYWJpbGl0aWVzEhgKEGNvbm5lY3Rpb25fZXBvY2gYASABKAQSHgoWaW5zdGFuY2Vfc3RhcnRlZF9hdF9tcxgCIAEoAxIOCgZyZXN1bWUYAyABKAgSEAoIcmVkaXJlY3QYBCABKAgSDQoFZmVuY2UYBSABKAgSDAoEZXhlYxgGIAEoCBIYChBsaXZlX2NoYW5uZWxfaWRzGAcgAygJIm8KDFNlc3Npb25UZXJtcxINCgVlcG9jaBgBIAEoBBIPCgdyZXBsaWNhGAIgASgJEhoKEnJlY29ubmVjdF9kZWxheV9tcxgDIAEoDRINCgVmZW5jZRgEIAEoCBIUCgxyZWRpcmVjdF91cmwYBSABKAkiKgoLU2Vzc2lvbk1vdmUSCwoDdXJsGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIqCg1TdHJlYW1DYXJyaWVyEgsKA2tleRgBIAEoDBIMCgRraW5kGAIgASgJIlgKClJlbGF5RmVuY2USDQoFZXBvY2gYASABKAQSKgoGc3RyZWFtGAIgASgLMhouaG9sZGZhc3QudjEuU3RyZWFtQ2FycmllchIPCgdiaW5kaW5nGAMgASgJYgZwcm90bzM");
+  fileDesc("Chtob2xkZmFzdC92MS9leHRlbnNpb24ucHJvdG8SC2hvbGRmYXN0LnYxIqsBChZTdXBlcnZpc29yQ2FwYWJpbGl0aWVzEhgKEGNvbm5lY3Rpb25fZXBvY2gYASABKAQSHgoWaW5zdGFuY2Vfc3RhcnRlZF9hdF9tcxgCIAEoAxIOCgZyZXN1bWUYAyABKAgSEAoIcmVkaXJlY3QYBCABKAgSDQoFZmVuY2UYBSABKAgSDAoEZXhlYxgGIAEoCBIYChBsaXZlX2NoYW5uZWxfaWRzGAcgAygJIpsBCgxTZXNzaW9uVGVybXMSDQoFZXBvY2gYASABKAQSDwoHcmVwbGljYRgCIAEoCRIaChJyZWNvbm5lY3RfZGVsYXlfbXMYAyABKA0SDQoFZmVuY2UYBCABKAgSFAoMcmVkaXJlY3RfdXJsGAUgASgJEioKBmFkdmljZRgGIAEoCzIaLmhvbGRmYXN0LnYxLlNlc3Npb25BZHZpY2UiRAoNU2Vzc2lvbkFkdmljZRIbChNyZWNvbm5lY3Rfc3ByZWFkX21zGAEgASgNEhYKDmNvbmZpZ19wb2xsX21zGAIgASgNIioKC1Nlc3Npb25Nb3ZlEgsKA3VybBgBIAEoCRIOCgZyZWFzb24YAiABKAkiKgoNU3RyZWFtQ2FycmllchILCgNrZXkYASABKAwSDAoEa2luZBgCIAEoCSJYCgpSZWxheUZlbmNlEg0KBWVwb2NoGAEgASgEEioKBnN0cmVhbRgCIAEoCzIaLmhvbGRmYXN0LnYxLlN0cmVhbUNhcnJpZXISDwoHYmluZGluZxgDIAEoCWIGcHJvdG8z");
 
 /**
  * Describes the message holdfast.v1.SupervisorCapabilities.
@@ -28,23 +28,30 @@ export const SessionTermsSchema = /*@__PURE__*/
   messageDesc(file_holdfast_v1_extension, 1);
 
 /**
+ * Describes the message holdfast.v1.SessionAdvice.
+ * Use `create(SessionAdviceSchema)` to create a new message.
+ */
+export const SessionAdviceSchema = /*@__PURE__*/
+  messageDesc(file_holdfast_v1_extension, 2);
+
+/**
  * Describes the message holdfast.v1.SessionMove.
  * Use `create(SessionMoveSchema)` to create a new message.
  */
 export const SessionMoveSchema = /*@__PURE__*/
-  messageDesc(file_holdfast_v1_extension, 2);
+  messageDesc(file_holdfast_v1_extension, 3);
 
 /**
  * Describes the message holdfast.v1.StreamCarrier.
  * Use `create(StreamCarrierSchema)` to create a new message.
  */
 export const StreamCarrierSchema = /*@__PURE__*/
-  messageDesc(file_holdfast_v1_extension, 3);
+  messageDesc(file_holdfast_v1_extension, 4);
 
 /**
  * Describes the message holdfast.v1.RelayFence.
  * Use `create(RelayFenceSchema)` to create a new message.
  */
 export const RelayFenceSchema = /*@__PURE__*/
-  messageDesc(file_holdfast_v1_extension, 4);
+  messageDesc(file_holdfast_v1_extension, 5);
 

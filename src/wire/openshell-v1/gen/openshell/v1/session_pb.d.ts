@@ -6,7 +6,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { RelayFence, SessionMove, SessionTerms, SupervisorCapabilities } from "../../holdfast/v1/extension_pb.js";
+import type { RelayFence, SessionAdvice, SessionMove, SessionTerms, SupervisorCapabilities } from "../../holdfast/v1/extension_pb.js";
 
 /**
  * Describes the file openshell/v1/session.proto.
@@ -218,6 +218,12 @@ export declare const SupervisorHeartbeatSchema: GenMessage<SupervisorHeartbeat>;
  * @generated from message openshell.v1.GatewayHeartbeat
  */
 export declare type GatewayHeartbeat = Message<"openshell.v1.GatewayHeartbeat"> & {
+  /**
+   * Holdfast extension: peers that do not know the number skip the field.
+   *
+   * @generated from field: holdfast.v1.SessionAdvice holdfast = 47001;
+   */
+  holdfast?: SessionAdvice | undefined;
 };
 
 /**
