@@ -18,7 +18,7 @@ export const usageExitCode = 2
 
 const environmentHelp = `
 Environment:
-  HOLDFAST_GATEWAY, OPENSHELL_GATEWAY_ENDPOINT   gateway URL when --gateway is absent
+  HOLDFAST_GATEWAY, OPENSHELL_GATEWAY_ENDPOINT   gateway URL, or several with commas between
   HOLDFAST_WORKSPACE, OPENSHELL_WORKSPACE        workspace when --workspace is absent
   HOLDFAST_TOKEN, HOLDFAST_TOKEN_FILE            bearer token, or a file that holds it
   HOLDFAST_CLIENT_CA, _CERT, _KEY                PEM files for an https gateway
@@ -27,11 +27,15 @@ Environment:
 
 Exit codes: the remote command's own code for exec, connect and ssh; 255 when their connection fails;
 2 usage, 3 no credentials, 4 not allowed, 5 not found, 6 exists, 7 wrong state, 8 concurrent change,
-9 limit, 10 gateway not reachable, 11 timed out, 12 not implemented, 1 anything else, 130 on Ctrl-C.`
+9 limit, 10 gateway not reachable, 11 timed out, 12 not implemented, 13 stream lost, 14 stream given up,
+15 stream refused, 1 anything else, 130 on Ctrl-C.`
 
 const addGlobalOptions = (program: Command): Command =>
   program
-    .option("--gateway <url>", `gateway URL, or the name of one stored by OpenShell (${defaultGateway})`)
+    .option(
+      "--gateway <url>",
+      `gateway URL (several with commas between: the next one when one is away), or the name of one stored by OpenShell (${defaultGateway})`,
+    )
     .option("-w, --workspace <name>", "workspace (default)")
     .addOption(
       new Option("-o, --output <format>", "what to print on stdout")

@@ -69,6 +69,9 @@ const transportTags: ReadonlySet<PublicError["_tag"]> = new Set([
   "DeadlineExceeded",
   "Internal",
   "StaleEpoch",
+  "StreamLost",
+  "StreamReset",
+  "StreamRefused",
 ])
 
 const sentence = (tag: PublicError["_tag"], message: string, context: FailureContext): string => {
@@ -106,6 +109,11 @@ const nextStep = (tag: PublicError["_tag"], context: FailureContext, message: st
       return "Run the command again, with a longer --timeout if it needs one."
     case "Unimplemented":
       return `The gateway at ${context.gateway} is another version; \`holdfast gateway status\` shows it.`
+    case "StreamLost":
+      return "Whether the last of it arrived is not known: look before you run it again."
+    case "StreamReset":
+    case "StreamRefused":
+      return `See \`holdfast logs ${name}\` for what the sandbox says.`
     case "Internal":
       return "The gateway's log has the cause."
     case "InvalidArgument":

@@ -3,12 +3,15 @@
  * `holdfast ssh-proxy` runs it on every ssh.
  */
 import { readFileSync } from "node:fs"
+import { limits } from "../domain/Limits.ts"
 import type { ClientTlsOptions } from "../wire/grpc/GrpcClient.ts"
 import { readStoredGateway } from "./GatewayStore.ts"
 
 export interface Endpoint {
   /** `http://host:port` (plain HTTP/2) or `https://host:port`. */
   readonly url: string
+  /** Further replicas' addresses, with the same credentials; tried in turn when one does not answer. */
+  readonly others?: ReadonlyArray<string>
   readonly tls?: ClientTlsOptions
   /** Bearer token; never printed. */
   readonly token?: string
@@ -25,7 +28,7 @@ export class EndpointProblem {
 }
 
 export interface EndpointSettings {
-  /** URL, or name of a gateway in OpenShell's gateway store. */
+  /** URL, several URLs with commas between, or name of a gateway in OpenShell's gateway store. */
   readonly gateway: string
   readonly tokenFile?: string | undefined
   readonly caFile?: string | undefined
@@ -43,25 +46,49 @@ export const resolveEndpoint = (
     ? undefined
     : readStoredGateway(settings.gateway, environment)
   if (stored instanceof EndpointProblem) return stored
-  const address = gatewayUrl(stored?.url ?? settings.gateway)
-  if (address instanceof EndpointProblem) return address
+  const addresses = addressesOf(stored?.url ?? settings.gateway)
+  if (addresses instanceof EndpointProblem) return addresses
   try {
     const token = tokenOf(settings, environment) ?? stored?.token
-    if (token !== undefined && address.protocol === "http:" && !isLoopback(address.hostname)) {
+    const open = addresses.find(({ protocol, hostname }) => protocol === "http:" && !isLoopback(hostname))
+    if (token !== undefined && open !== undefined) {
       return new EndpointProblem(
-        `a token would cross the network unencrypted to ${address.host}`,
+        `a token would cross the network unencrypted to ${open.host}`,
         "Use the gateway's https:// address.",
       )
     }
+    const [url = "", ...others] = addresses.map(originOf)
+    const encrypted = addresses.some(({ protocol }) => protocol === "https:")
     return {
-      url: address.origin === "null" ? `${address.protocol}//${address.host}` : address.origin,
-      ...(address.protocol === "https:" ? { tls: { ...stored?.tls, ...tlsFiles(settings) } } : {}),
+      url,
+      ...(others.length === 0 ? {} : { others }),
+      ...(encrypted ? { tls: { ...stored?.tls, ...tlsFiles(settings) } } : {}),
       ...(token === undefined ? {} : { token }),
     }
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
     return new EndpointProblem(`cannot read credentials: ${why}`, "Check the file named there.")
   }
+}
+
+const originOf = (address: URL): string =>
+  address.origin === "null" ? `${address.protocol}//${address.host}` : address.origin
+
+const addressesOf = (text: string): ReadonlyArray<URL> | EndpointProblem => {
+  const words = text.split(",").map((word) => word.trim())
+  if (words.length > limits.clientGateways) {
+    return new EndpointProblem(
+      `${words.length} gateway addresses are too many`,
+      `Name at most ${limits.clientGateways}, or the address of a balancer.`,
+    )
+  }
+  const addresses: Array<URL> = []
+  for (const word of words) {
+    const address = gatewayUrl(word)
+    if (address instanceof EndpointProblem) return address
+    addresses.push(address)
+  }
+  return addresses
 }
 
 const gatewayUrl = (text: string): URL | EndpointProblem => {

@@ -1,16 +1,12 @@
-/** Commands in a sandbox: `ExecSandbox` for output alone, `ExecSandboxInteractive` when there is input. */
+/** Commands in a sandbox: over a resumable stream, or by OpenShell's calls where that is not known. */
 import type { Readable, Writable } from "node:stream"
 import type { MessageInitShape } from "@bufbuild/protobuf"
 import { Effect } from "effect"
-import { Unavailable } from "../domain/Errors.ts"
+import { InvalidArgument, Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
-import type { TypedCall } from "../wire/grpc/Typed.ts"
-import {
-  type ExecSandboxEventSchema,
-  type ExecSandboxInputSchema,
-  type ExecSandboxRequestSchema,
-  OpenShell,
-} from "../wire/OpenShell.ts"
+import { StreamReset } from "../stream/Outcome.ts"
+import { type ExecSandboxRequestSchema, OpenShell } from "../wire/OpenShell.ts"
+import { callOverInteractive, callOverStream, type ExecCall } from "./ExecCall.ts"
 import type { ClientError, GatewayClientService } from "./GatewayClient.ts"
 import { publicErrorOfUnknown } from "./StatusErrors.ts"
 
@@ -37,13 +33,16 @@ export interface ExecStreams {
   readonly stderr: Writable
   /** Subscribes to changes of the terminal's size; returns how to unsubscribe. */
   readonly onResize?: ((listener: (size: TerminalSize) => void) => () => void) | undefined
+  /** No replica carries the command's bytes at the moment; then, that one does again. */
+  readonly onStall?: ((stalled: boolean) => void) | undefined
 }
-
-type ExecEvents = Pick<TypedCall<typeof ExecSandboxInputSchema, typeof ExecSandboxEventSchema>, "receive">
 
 /**
  * Runs a command to its end and returns its exit code. Interrupting it cancels the call, which kills the
  * command. Output is written as the streams take it, so a slow reader slows the command down.
+ *
+ * The command goes on through the loss of replicas where the sandbox can do that; elsewhere it ends with the
+ * relay that carries it.
  */
 export const exec = (
   client: GatewayClientService,
@@ -51,9 +50,15 @@ export const exec = (
   streams: ExecStreams,
 ): Effect.Effect<number, ClientError> =>
   Effect.scoped(
-    streams.stdin === undefined && streams.onResize === undefined
-      ? execOutput(client, request, streams)
-      : execInteractive(client, request, streams, streams.stdin),
+    Effect.gen(function* () {
+      const { sandboxId } = request
+      const stream = yield* client.openExecStream({ sandboxId, serviceId: "exec", onStall: streams.onStall })
+      if (stream !== undefined) return yield* converse(callOverStream(stream), request, streams)
+      if (streams.stdin === undefined && streams.onResize === undefined)
+        return yield* execOutput(client, request, streams)
+      const call = yield* client.open(OpenShell.method.execSandboxInteractive)
+      return yield* converse(callOverInteractive(call), request, streams)
+    }),
   )
 
 const startOf = (request: ExecRequest): MessageInitShape<typeof ExecSandboxRequestSchema> => ({
@@ -67,6 +72,7 @@ const startOf = (request: ExecRequest): MessageInitShape<typeof ExecSandboxReque
   rows: request.terminal?.rows ?? 0,
 })
 
+/** OpenShell's call for commands without input. */
 const execOutput = Effect.fn("client.exec")(function* (
   client: GatewayClientService,
   request: ExecRequest,
@@ -83,37 +89,47 @@ const execOutput = Effect.fn("client.exec")(function* (
   })
 })
 
-const execInteractive = Effect.fn("client.execInteractive")(function* (
-  client: GatewayClientService,
+const converse = Effect.fn("client.exec.converse")(function* (
+  call: ExecCall,
   request: ExecRequest,
   streams: ExecStreams,
-  stdin: Readable | undefined,
 ) {
-  const call = yield* client.open(OpenShell.method.execSandboxInteractive)
-  const send = (payload: NonNullable<MessageInitShape<typeof ExecSandboxInputSchema>["payload"]>) =>
-    call.send({ payload })
+  const { stdin, onResize } = streams
   return yield* Effect.tryPromise({
     try: async () => {
-      await send({ case: "start", value: startOf(request) })
-      const unsubscribe = streams.onResize?.(({ columns, rows }) => {
+      await call.send({ case: "start", value: startOf(request) })
+      const unsubscribe = onResize?.(({ columns, rows }) => {
         // A size that cannot be sent any more belongs to a call that is over.
-        send({ case: "resize", value: { cols: columns, rows } }).catch(() => undefined)
+        call.send({ case: "resize", value: { cols: columns, rows } }).catch(() => undefined)
       })
       const input =
-        stdin === undefined ? undefined : feed(stdin, (value) => send({ case: "stdin", value }), call)
+        stdin === undefined ? undefined : feed(stdin, (value) => call.send({ case: "stdin", value }), call)
+      if (stdin === undefined && onResize === undefined) call.end()
       try {
-        return await Promise.race([deliver(call, streams), ...(input === undefined ? [] : [input.failed])])
+        const code = await Promise.race([
+          deliver(call, streams),
+          ...(input === undefined ? [] : [input.failed]),
+        ])
+        input?.stop()
+        await call.finish()
+        return code
       } finally {
         unsubscribe?.()
         input?.stop()
       }
     },
-    catch: publicErrorOfUnknown,
+    catch: execError,
   })
 })
 
+/** A supervisor that does not take the request resets the stream with the reason; nothing was run. */
+const execError = (cause: unknown): ClientError =>
+  cause instanceof StreamReset && cause.by === "peer" && cause.code === "target"
+    ? new InvalidArgument({ message: cause.message })
+    : publicErrorOfUnknown(cause)
+
 /** Passes output on until the exit code arrives. */
-const deliver = async (call: ExecEvents, streams: ExecStreams): Promise<number> => {
+const deliver = async (call: Pick<ExecCall, "receive">, streams: ExecStreams): Promise<number> => {
   for (;;) {
     const event = await call.receive()
     if (event === undefined) {

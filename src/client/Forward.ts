@@ -1,12 +1,11 @@
 /** A local TCP listener whose connections end at a port on a sandbox's loopback. */
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net"
-import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf"
-import { Data, Effect, Runtime, Schedule, type Scope } from "effect"
+import type { Duplex } from "node:stream"
+import { pipeline } from "node:stream/promises"
+import { Data, Effect, Either, FiberSet, Runtime, Schedule, type Scope } from "effect"
 import { limits } from "../domain/Limits.ts"
 import type { Sandbox } from "../domain/Sandbox.ts"
-import { OpenShell, type TcpForwardFrameSchema } from "../wire/OpenShell.ts"
-import { joinSocket } from "../wire/RelayBridge.ts"
-import { clientLeg } from "../wire/RelayLeg.ts"
+import { StreamReset } from "../stream/Outcome.ts"
 import type { ClientError, GatewayClientService } from "./GatewayClient.ts"
 import { type Lease, makeSshSessions } from "./SshSessions.ts"
 import { publicErrorOfUnknown } from "./StatusErrors.ts"
@@ -31,6 +30,8 @@ export interface ForwardOptions {
   readonly remotePort: number
   /** One connection failed; the listener goes on. */
   readonly onError?: (error: ClientError) => void
+  /** A connection has been without a replica for a while; then, it goes on. */
+  readonly onStall?: (stalled: boolean) => void
 }
 
 export interface Forwarding {
@@ -39,21 +40,22 @@ export interface Forwarding {
   readonly remotePort: number
 }
 
-/** Listens until the scope closes; connections that are open then are reset. */
+/** Listens until the scope closes; connections that are open then are cut. */
 export const forward = (
   client: GatewayClientService,
   options: ForwardOptions,
 ): Effect.Effect<Forwarding, ListenFailed, Scope.Scope> =>
   Effect.gen(function* () {
     const sessions = yield* makeSshSessions(client, options.sandbox.id)
-    const runtime = yield* Effect.runtime<never>()
+    // Streams that are open at the end tell the sandbox so before the way there closes.
+    const run = yield* FiberSet.makeRuntime<never>()
     const sockets = new Set<Socket>()
     const accept = (socket: Socket): void => {
       sockets.add(socket)
       socket.setNoDelay(true)
       socket.on("error", () => socket.destroy())
       socket.once("close", () => sockets.delete(socket))
-      const running = Runtime.runFork(runtime)(
+      run(
         carry(client, sessions.lease, options, socket).pipe(
           Effect.catchAll((error) =>
             Effect.sync(() => {
@@ -61,9 +63,9 @@ export const forward = (
               options.onError?.(error)
             }),
           ),
+          Effect.ensuring(Effect.sync(() => socket.destroySoon())),
         ),
       )
-      running.addObserver(() => socket.destroySoon())
     }
     const server = yield* Effect.acquireRelease(listen(options, accept), (listening) =>
       Effect.sync(() => {
@@ -104,61 +106,59 @@ const carry = (
   options: ForwardOptions,
   socket: Socket,
 ): Effect.Effect<void, ClientError> =>
-  Effect.acquireUseRelease(
-    lease,
-    (held) =>
-      relay(client, held.token, options, socket).pipe(
-        Effect.tapErrorTag("Unauthenticated", () => held.reject),
-        Effect.scoped,
-      ),
-    (held) => held.release,
-  ).pipe(
-    // A token dies with a stop of the sandbox or an administrator's revocation; a new one may be granted.
-    Effect.retry({ while: (error) => error._tag === "Unauthenticated", times: 1 }),
-    Effect.retry({ while: (error) => error._tag === "LimitReached", schedule: whileFull }),
+  Effect.scoped(
+    Effect.gen(function* () {
+      const token = yield* leasedToken(lease)
+      const { name, id } = options.sandbox
+      const target = { host: "127.0.0.1", port: options.remotePort }
+      const serviceId = `service-forward:${name}:${target.host}:${target.port}`
+      const stream = yield* client
+        .openStream({ kind: "tcp", sandboxId: id, serviceId, target, token, onStall: options.onStall })
+        .pipe(Effect.retry({ while: (error) => error._tag === "LimitReached", schedule: whileFull }))
+      const failure = yield* Effect.promise(() => join(stream.duplex, socket))
+      if (failure === undefined) return
+      const error = yield* Effect.promise(() => stream.reason(failure))
+      // What the target did to a connection that came about is told by the reset alone.
+      const cameAbout = error instanceof StreamReset || (!stream.resumable && socket.bytesWritten > 0)
+      if (!cameAbout && !socket.readableEnded) options.onError?.(publicErrorOfUnknown(error))
+    }),
   )
 
-/** Carries one connection to its end. Fails only before the first byte came back. */
-const relay = Effect.fn("client.forward.relay")(function* (
-  client: GatewayClientService,
-  token: string,
-  options: ForwardOptions,
-  socket: Socket,
-) {
-  const { call } = yield* client.open(OpenShell.method.forwardTcp)
-  const { name, id } = options.sandbox
-  yield* Effect.tryPromise({
-    try: async () => {
-      await call.write(
-        forwardInit({
-          sandboxId: id,
-          serviceId: `service-forward:${name}:127.0.0.1:${options.remotePort}`,
-          target: { case: "tcp", value: { host: "127.0.0.1", port: options.remotePort } },
-          authorizationToken: token,
+/** A token for one connection, another when the gateway refuses it; its place is free again with the scope. */
+const leasedToken = (
+  lease: Effect.Effect<Lease, ClientError>,
+): Effect.Effect<(refused: boolean) => Promise<string>, ClientError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const held = { lease: yield* lease }
+    yield* Effect.addFinalizer(() => Effect.suspend(() => held.lease.release))
+    const replace = Effect.suspend(() => {
+      const refused = held.lease
+      return refused.reject.pipe(
+        Effect.zipRight(lease),
+        Effect.tap((fresh) => {
+          held.lease = fresh
+          return refused.release
         }),
+        Effect.uninterruptible,
+        Effect.either,
       )
-      await call.headers
-    },
-    catch: publicErrorOfUnknown,
+    })
+    const run = Runtime.runPromise(yield* Effect.runtime<never>())
+    return async (refused) => {
+      if (refused) Either.getOrThrowWith(await run(replace), (error) => error)
+      return held.lease.token
+    }
   })
-  const bridge = joinSocket(clientLeg(call), socket)
-  // Accepted paused, so that nothing was read before there was somewhere to put it.
-  socket.resume()
-  const outcome = yield* Effect.promise(() => bridge.closed).pipe(
-    Effect.onInterrupt(() => Effect.sync(() => bridge.abort("the forward was closed"))),
-  )
-  // A gateway that sends headers first reports a refused target only afterwards.
-  const refused = outcome.reason !== undefined && outcome.toSocketBytes === 0 && !socket.readableEnded
-  const error = refused ? yield* Effect.promise(() => call.status) : undefined
-  if (error !== undefined) options.onError?.(publicErrorOfUnknown(error))
-})
 
-type ForwardInit = Extract<
-  NonNullable<MessageInitShape<typeof TcpForwardFrameSchema>["payload"]>,
-  { readonly case: "init" }
->["value"]
-
-const forwardInit = (value: ForwardInit): Uint8Array => {
-  const schema = OpenShell.method.forwardTcp.input
-  return toBinary(schema, create(schema, { payload: { case: "init", value } }))
+/** Carries both directions to their ends; resolves with the stream's error when that was what broke. */
+const join = async (stream: Duplex, socket: Socket): Promise<unknown> => {
+  let failure: unknown
+  stream.once("error", (error) => {
+    if (socket.destroyed) return
+    failure = error
+    // A plain close would look like an ordinary end to the program that connected.
+    socket.resetAndDestroy()
+  })
+  await Promise.allSettled([pipeline(socket, stream), pipeline(stream, socket)])
+  return failure
 }

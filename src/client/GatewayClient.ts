@@ -13,7 +13,6 @@ import { Internal, type PublicError } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import type { LogLine, Sandbox } from "../domain/Sandbox.ts"
 import type { CallOptions } from "../wire/grpc/GrpcClient.ts"
-import { GrpcError } from "../wire/grpc/GrpcError.ts"
 import { callUnary, openTyped, type TypedCall, type TypedMethod } from "../wire/grpc/Typed.ts"
 import type { GetClusterStatusResponse, LocateSandboxResponse } from "../wire/HoldfastV1.ts"
 import { Admin } from "../wire/HoldfastV1.ts"
@@ -24,6 +23,7 @@ import type { Endpoint } from "./Endpoint.ts"
 import { Link } from "./Link.ts"
 import { logLineOf, sandboxOf } from "./SandboxMessages.ts"
 import { publicErrorOfUnknown } from "./StatusErrors.ts"
+import { type OpenStream, openStream, type StreamRequest } from "./Streams.ts"
 
 /** What a call can fail with: the gateway's answer, or no connection to ask it. */
 export type ClientError = PublicError | ConnectFailed
@@ -91,6 +91,14 @@ export interface GatewayClientService {
     method: TypedMethod<I, O>,
     options?: CallOptions,
   ) => Effect.Effect<TypedCall<I, O>, ClientError, Scope.Scope>
+  /** A byte stream into a sandbox that outlives replicas where the other side can; closed with its scope. */
+  readonly openStream: (
+    request: Omit<StreamRequest, "kind" | "signal"> & { readonly kind: "ssh" | "tcp" },
+  ) => Effect.Effect<OpenStream, ClientError, Scope.Scope>
+  /** The same for messages of ExecSandboxInteractive; undefined where only the calls run commands. */
+  readonly openExecStream: (
+    request: Omit<StreamRequest, "kind" | "signal">,
+  ) => Effect.Effect<OpenStream | undefined, ClientError, Scope.Scope>
   /** The same connection for the names of another workspace. */
   readonly inWorkspace: (workspace: string) => GatewayClientService
 }
@@ -118,9 +126,6 @@ export class GatewayClient extends Context.Tag("holdfast/client/GatewayClient")<
 const clientErrorOf = (cause: unknown): ClientError =>
   cause instanceof ConnectFailed ? cause : publicErrorOfUnknown(cause)
 
-const connectionLost = (cause: unknown): boolean =>
-  cause instanceof GrpcError && /^the connection to the server/.test(cause.message)
-
 /** A call that may be asked twice is asked again, on a new connection, when its connection breaks. */
 const calling =
   (link: Link, timeoutMs: number, attempts: number) =>
@@ -129,18 +134,23 @@ const calling =
     request: MessageInitShape<I>,
   ): Effect.Effect<MessageShape<O>, ClientError> =>
     Effect.tryPromise({
-      try: async (signal) => {
-        for (let attempt = 1; ; attempt++) {
-          const connection = await link.connection()
-          try {
-            return await callUnary(connection, method, request, { timeoutMs, signal })
-          } catch (cause) {
-            if (attempt >= attempts || !connectionLost(cause) || signal.aborted) throw cause
-          }
-        }
-      },
+      try: (signal) =>
+        link.call((connection) => callUnary(connection, method, request, { timeoutMs, signal }), {
+          attempts,
+          signal,
+        }),
       catch: clientErrorOf,
     })
+
+/** Opens a stream that is closed with the scope; an interruption while it opens gives it up. */
+const streaming = <A extends OpenStream | undefined>(
+  open: (signal: AbortSignal) => Promise<A>,
+): Effect.Effect<A, ClientError, Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    restore(Effect.tryPromise({ try: open, catch: clientErrorOf })).pipe(
+      Effect.tap((stream) => Effect.addFinalizer(() => Effect.promise(async () => stream?.close()))),
+    ),
+  )
 
 const serviceOver = (link: Link, workspace: string, timeoutMs: number): GatewayClientService => {
   const once = calling(link, timeoutMs, 1)
@@ -193,11 +203,14 @@ const serviceOver = (link: Link, workspace: string, timeoutMs: number): GatewayC
     open: (method, options) =>
       Effect.acquireRelease(
         Effect.tryPromise({
-          try: async () => openTyped(await link.connection(), method, options),
+          try: () => link.call(async (connection) => openTyped(connection, method, options), { attempts: 1 }),
           catch: clientErrorOf,
         }),
         (call) => Effect.sync(() => call.cancel()),
       ),
+    openStream: (request) => streaming((signal) => openStream(link, { ...request, signal })),
+    openExecStream: (request) =>
+      streaming((signal) => openStream(link, { ...request, kind: "exec", signal })),
     inWorkspace: (other) => serviceOver(link, other, timeoutMs),
   }
 }

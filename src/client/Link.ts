@@ -1,6 +1,7 @@
 /**
- * One connection to the gateway, made when first needed and made again after it is lost or drained. Plain
- * promises: `GatewayClient` gives it a scope, `SshProxy` uses it as it is.
+ * The way to the gateway: one connection, made when first needed and made again after it is lost, drained or
+ * silent, through another address where several are named. Plain promises: `GatewayClient` gives it a scope,
+ * `SshProxy` uses it as it is.
  */
 import { limits } from "../domain/Limits.ts"
 import { GrpcConnection } from "../wire/grpc/GrpcClient.ts"
@@ -8,14 +9,28 @@ import { GrpcError } from "../wire/grpc/GrpcError.ts"
 import { ConnectFailed } from "./ConnectFailed.ts"
 import { authorizationHeaders, type Endpoint } from "./Endpoint.ts"
 
+export interface CallRules {
+  /** How often the call is asked; 1 for one that may not be asked twice. */
+  readonly attempts: number
+  readonly signal?: AbortSignal | undefined
+  /** Whether an answer, too, is worth another attempt. */
+  readonly again?: (cause: unknown) => boolean
+}
+
 export class Link {
   readonly endpoint: Endpoint
+  readonly #urls: ReadonlyArray<string>
+  /** Every connection that has not closed, those that were left included. */
+  readonly #open = new Set<GrpcConnection>()
   #current: Promise<GrpcConnection> | undefined
   #live: GrpcConnection | undefined
+  /** Counts the addresses tried. */
+  #turn = 0
   #closed = false
 
   constructor(endpoint: Endpoint) {
     this.endpoint = endpoint
+    this.#urls = [endpoint.url, ...(endpoint.others ?? [])]
   }
 
   /** The connection for the next call. Rejects with ConnectFailed. */
@@ -31,47 +46,105 @@ export class Link {
     attempt.then(
       (connection) => {
         if (this.#closed) connection.destroy()
-        else this.#live = connection
+        else this.#use(connection)
       },
       () => {
-        if (this.#current === attempt) this.#forget()
+        if (this.#current === attempt) this.#current = undefined
       },
     )
     return attempt
   }
 
+  /** Somebody found the connection silent: later calls take another, and it ends unless it answers a PING. */
+  leave(connection: GrpcConnection): void {
+    if (this.#live === connection) this.#forget()
+    void connection.probe(limits.clientProbeMs).then(() => connection.close())
+  }
+
+  /**
+   * Makes one call. Its connection is asked whether it lives while there is no answer. A call that was not sent
+   * is made on another connection; one that was, while `attempts` last, when the connection was lost.
+   */
+  async call<A>(ask: (connection: GrpcConnection) => Promise<A>, rules: CallRules): Promise<A> {
+    for (let attempt = 1; ; attempt++) {
+      const connection = await this.connection()
+      const probing = setInterval(
+        () => void connection.probe(limits.clientProbeMs),
+        limits.clientProbeAfterMs,
+      )
+      try {
+        return await ask(connection)
+      } catch (cause) {
+        if (rules.signal?.aborted === true || this.#closed) throw cause
+        const most = neverSent(cause) ? limits.clientCallAttempts : rules.attempts
+        const again = neverSent(cause) || connectionLost(cause) || rules.again?.(cause) === true
+        if (attempt >= most || !again) throw cause
+      } finally {
+        clearInterval(probing)
+      }
+      await pause(limits.clientConnectPauseMs * (attempt - 1))
+    }
+  }
+
   close(): void {
     this.#closed = true
-    this.#live?.destroy()
+    for (const connection of this.#open) connection.destroy()
     this.#forget()
   }
 
+  #use(connection: GrpcConnection): void {
+    this.#live = connection
+    this.#open.add(connection)
+    void connection.closed.then(() => this.#open.delete(connection))
+  }
+
+  /** The next connection goes to the next address. */
   #forget(): void {
     this.#current = undefined
     this.#live = undefined
+    this.#turn += 1
   }
 
   async #connect(): Promise<GrpcConnection> {
-    const { url, tls } = this.endpoint
+    const { tls } = this.endpoint
     for (let attempt = 1; ; attempt++) {
+      const url = this.#urls[this.#turn % this.#urls.length] ?? this.endpoint.url
       try {
         return await GrpcConnection.connect({
           url,
+          connectTimeoutMs: limits.clientConnectTimeoutMs,
           ...(tls === undefined ? {} : { tls }),
           headers: () => authorizationHeaders(this.endpoint),
         })
       } catch (cause) {
         const message =
           cause instanceof GrpcError ? cause.message.replace(/^cannot connect to \S+: /, "") : ""
-        if (attempt >= limits.clientConnectAttempts || !worthRepeating(message) || this.#closed) {
+        this.#turn += 1
+        const another = attempt < this.#urls.length
+        const worthIt = attempt < limits.clientConnectAttempts && worthRepeating(message)
+        if (this.#closed || !(another || worthIt)) {
           throw new ConnectFailed({ url, message: message === "" ? String(cause) : message })
         }
-        await new Promise((resolve) => setTimeout(resolve, limits.clientConnectPauseMs * attempt))
+        if (!another) await pause(limits.clientConnectPauseMs * attempt)
       }
     }
   }
 }
 
-/** A balancer in front of a replica that just died cuts connections; a refused or misspelt address stays so. */
+const pause = (ms: number): Promise<void> =>
+  ms === 0 ? Promise.resolve() : new Promise((resolve) => setTimeout(resolve, ms))
+
+/**
+ * A balancer in front of a replica that just died cuts connections, one that is frozen takes them and says
+ * nothing; a refused or misspelt address stays so.
+ */
 const worthRepeating = (message: string): boolean =>
-  /ECONNRESET|EPIPE|closed the connection|socket hang up/.test(message)
+  /ECONNRESET|EPIPE|closed the connection|socket hang up|no answer in/.test(message)
+
+const connectionLost = (cause: unknown): boolean =>
+  cause instanceof GrpcError && /^the connection to the server/.test(cause.message)
+
+/** The connection closed as the call was about to be made: the server has not begun with it (RFC 9113, 8.7). */
+const neverSent = (cause: unknown): boolean =>
+  cause instanceof GrpcError &&
+  /^the connection to the server (is closing|takes no call)|HTTP\/2 code 7\)$/.test(cause.message)

@@ -1,4 +1,4 @@
-/** gRPC statuses as the tagged errors of the domain. */
+/** gRPC statuses and the ends of streams as the tagged errors of the domain. */
 import { Schema } from "effect"
 import {
   AlreadyExists,
@@ -11,11 +11,15 @@ import {
   NotFound,
   PermissionDenied,
   PublicError,
+  StreamLost,
+  StreamRefused,
+  StreamReset,
   Unauthenticated,
   Unavailable,
   Unimplemented,
 } from "../domain/Errors.ts"
 import { Status } from "../domain/Status.ts"
+import * as Outcome from "../stream/Outcome.ts"
 import { GrpcError } from "../wire/grpc/GrpcError.ts"
 
 /** Texts are kept: OpenShell's tools match on them. */
@@ -56,6 +60,9 @@ const isPublicError = Schema.is(PublicError)
 /** Whatever a call threw; something other than a status is a fault of this program. */
 export const publicErrorOfUnknown = (cause: unknown): PublicError => {
   if (cause instanceof GrpcError) return publicErrorOf(cause)
+  if (cause instanceof Outcome.StreamLost) return new StreamLost({ message: cause.message })
+  if (cause instanceof Outcome.StreamReset) return new StreamReset({ message: cause.message })
+  if (cause instanceof Outcome.StreamRefused) return new StreamRefused({ message: cause.message })
   if (isPublicError(cause)) return cause
   return new Internal({ message: cause instanceof Error ? cause.message : String(cause) })
 }

@@ -39,6 +39,12 @@ export class StaleEpoch extends Schema.TaggedError<StaleEpoch>()("StaleEpoch", {
   epoch: Schema.Number,
   seen: Schema.Number,
 }) {}
+/** A resumable stream found no replica in time; bytes under way may or may not have arrived. */
+export class StreamLost extends Schema.TaggedError<StreamLost>()("StreamLost", fields) {}
+/** One end of a resumable stream gave it up. */
+export class StreamReset extends Schema.TaggedError<StreamReset>()("StreamReset", fields) {}
+/** The sandbox did not take a resumable stream; nothing of it was consumed. */
+export class StreamRefused extends Schema.TaggedError<StreamRefused>()("StreamRefused", fields) {}
 /** A fault of the gateway itself; the cause is in its log under the request id. */
 export class Internal extends Schema.TaggedError<Internal>()("Internal", fields) {}
 
@@ -55,6 +61,9 @@ export const PublicError = Schema.Union(
   DeadlineExceeded,
   Unimplemented,
   StaleEpoch,
+  StreamLost,
+  StreamReset,
+  StreamRefused,
   Internal,
 )
 export type PublicError = typeof PublicError.Type
@@ -83,5 +92,16 @@ export const errorTable: {
   DeadlineExceeded: { status: Status.DEADLINE_EXCEEDED, exitCode: 11, meaning: "the time ran out" },
   Unimplemented: { status: Status.UNIMPLEMENTED, exitCode: 12, meaning: "this gateway lacks the method" },
   StaleEpoch: { status: Status.ABORTED, exitCode: 8, meaning: "a former owner acted; retry" },
+  StreamLost: {
+    status: Status.UNAVAILABLE,
+    exitCode: 13,
+    meaning: "no replica took the stream up again in time; bytes under way may or may not have arrived",
+  },
+  StreamReset: { status: Status.ABORTED, exitCode: 14, meaning: "the other end gave the stream up" },
+  StreamRefused: {
+    status: Status.UNAVAILABLE,
+    exitCode: 15,
+    meaning: "the sandbox did not take the stream; nothing of it was consumed",
+  },
   Internal: { status: Status.INTERNAL, exitCode: 1, meaning: "a fault of the gateway" },
 }

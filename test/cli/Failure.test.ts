@@ -19,6 +19,9 @@ const each = [
   new Errors.DeadlineExceeded({ message: "m" }),
   new Errors.Unimplemented({ message: "m" }),
   new Errors.StaleEpoch({ message: "m", shard: 1, epoch: 1, seen: 2 }),
+  new Errors.StreamLost({ message: "m" }),
+  new Errors.StreamReset({ message: "m" }),
+  new Errors.StreamRefused({ message: "m" }),
   new Errors.Internal({ message: "m" }),
 ]
 
@@ -49,6 +52,7 @@ describe("a failure", () => {
     const code = (error: unknown) => explain(error, { ...context, transport: true }).exitCode
     expect(code(new Errors.Unavailable({ message: "relay channel dropped" }))).toBe(255)
     expect(code(new Errors.DeadlineExceeded({ message: "relay open timed out" }))).toBe(255)
+    expect(code(new Errors.StreamLost({ message: "not resumed within 60000 ms" }))).toBe(255)
     expect(code(new ConnectFailed({ url: "http://g:1", message: "refused" }))).toBe(255)
     expect(code(new Errors.NotFound({ message: "sandbox not found" }))).toBe(5)
     expect(code(new Errors.FailedPrecondition({ message: "sandbox is not ready" }))).toBe(7)

@@ -9,6 +9,7 @@ import { attempting, findSandbox, openGateway } from "../Gateway.ts"
 import type { Implementation } from "../Invocation.ts"
 import { operand, textOption } from "../Options.ts"
 import { colorOn, print, printJson, say } from "../Output.ts"
+import { stallNotice } from "../terminal/StallNotice.ts"
 
 export const forward: Implementation = (invocation) =>
   Effect.gen(function* () {
@@ -19,12 +20,14 @@ export const forward: Implementation = (invocation) =>
     const sandbox = yield* findSandbox(gateway, name, attempt)
     const color = colorOn(process.stderr, invocation.globals.color)
     const fallbackHost = textOption(invocation, "address") ?? "127.0.0.1"
+    const onStall = stallNotice()
     const open = (spec: ForwardSpec) =>
       openForward(gateway, {
         sandbox,
         host: spec.host ?? fallbackHost,
         port: spec.localPort,
         remotePort: spec.remotePort,
+        onStall,
         onError: (error) => {
           const failure = explain(error, {
             action: `forward a connection to ${name}:${spec.remotePort}`,

@@ -4,6 +4,7 @@ import { attempting, findSandbox, openGateway } from "../Gateway.ts"
 import type { Implementation } from "../Invocation.ts"
 import { mapOption, operand, textOption } from "../Options.ts"
 import { onTerminalResize, rawTerminal, terminalSize } from "../terminal/RawTerminal.ts"
+import { stallNotice } from "../terminal/StallNotice.ts"
 import { terminalEnvironment } from "./SandboxExec.ts"
 
 /** The user's own shell as a login shell; bash where the sandbox names none. */
@@ -33,6 +34,7 @@ export const sandboxConnect: Implementation = (invocation) =>
         stdout: process.stdout,
         stderr: process.stderr,
         onResize: interactive ? onTerminalResize : undefined,
+        onStall: stallNotice(),
       },
     ).pipe(attempting(gateway, attempt))
     terminal.lost = false

@@ -4,6 +4,7 @@ import { attempting, findSandbox, openGateway } from "../Gateway.ts"
 import type { Implementation } from "../Invocation.ts"
 import { flag, operand } from "../Options.ts"
 import { reportTransfer } from "../TransferReport.ts"
+import { stallNotice } from "../terminal/StallNotice.ts"
 import { transferBar } from "../terminal/TransferBar.ts"
 
 export const sandboxDownload: Implementation = (invocation) =>
@@ -16,7 +17,13 @@ export const sandboxDownload: Implementation = (invocation) =>
     const sandbox = yield* findSandbox(gateway, name, attempt)
     const result = yield* Effect.scoped(
       Effect.flatMap(transferBar(remote, !flag(invocation, "quiet")), (progress) =>
-        download(gateway, { ...progress, sandboxId: sandbox.id, remote, local: local === "" ? "." : local }),
+        download(gateway, {
+          ...progress,
+          onStall: stallNotice(!flag(invocation, "quiet")),
+          sandboxId: sandbox.id,
+          remote,
+          local: local === "" ? "." : local,
+        }),
       ),
     ).pipe(attempting(gateway, attempt))
     yield* reportTransfer(invocation, "Downloaded", result)

@@ -5,6 +5,7 @@ import { attempting, findSandbox, openGateway } from "../Gateway.ts"
 import type { Implementation } from "../Invocation.ts"
 import { flag, mapOption, operand, textOption } from "../Options.ts"
 import { onTerminalResize, rawTerminal, terminalSize } from "../terminal/RawTerminal.ts"
+import { stallNotice } from "../terminal/StallNotice.ts"
 
 export const sandboxExec: Implementation = (invocation) =>
   Effect.gen(function* () {
@@ -38,6 +39,7 @@ export const sandboxExec: Implementation = (invocation) =>
         stdout: process.stdout,
         stderr: process.stderr,
         onResize: tty ? onTerminalResize : undefined,
+        onStall: stallNotice(),
       },
     ).pipe(attempting(gateway, attempt))
     if (terminal !== undefined) terminal.lost = false

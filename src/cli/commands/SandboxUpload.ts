@@ -4,6 +4,7 @@ import { attempting, findSandbox, openGateway } from "../Gateway.ts"
 import type { Implementation } from "../Invocation.ts"
 import { flag, operand } from "../Options.ts"
 import { reportTransfer } from "../TransferReport.ts"
+import { stallNotice } from "../terminal/StallNotice.ts"
 import { transferBar } from "../terminal/TransferBar.ts"
 
 export const sandboxUpload: Implementation = (invocation) =>
@@ -17,6 +18,7 @@ export const sandboxUpload: Implementation = (invocation) =>
       Effect.flatMap(transferBar(local, !flag(invocation, "quiet")), (progress) =>
         upload(gateway, {
           ...progress,
+          onStall: stallNotice(!flag(invocation, "quiet")),
           sandboxId: sandbox.id,
           local,
           remote: operand(invocation, 2),

@@ -3,6 +3,7 @@ import { EndpointProblem, resolveEndpoint } from "../../client/Endpoint.ts"
 import { sshProxy } from "../../client/SshProxy.ts"
 import type { Invocation } from "../Invocation.ts"
 import { parseSshHost } from "../SshNames.ts"
+import { stallNotice } from "../terminal/StallNotice.ts"
 
 /** ssh takes any end of its proxy as the end of the connection; 255 is its own code for that. */
 const failed = 255
@@ -28,6 +29,7 @@ export const runSshProxy = async (invocation: Invocation): Promise<number> => {
       timeoutMs: globals.timeoutMs,
       input: process.stdin,
       output: process.stdout,
+      onStall: stallNotice(),
     })
     return 0
   } catch (cause) {

@@ -32,7 +32,7 @@ export const download = (
         command: scriptCommand(downloadScript, nonce, [options.remote]),
       }
       let over = false
-      const sending = yield* exec(client, request, { stdout, stderr }).pipe(
+      const sending = yield* exec(client, request, { stdout, stderr, onStall: options.onStall }).pipe(
         Effect.ensuring(
           Effect.sync(() => {
             over = true

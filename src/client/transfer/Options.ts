@@ -3,6 +3,8 @@ export interface Progress {
   /** Once, when the size is known; an estimate for a directory in a sandbox. */
   readonly onStart?: (totalBytes: number) => void
   readonly onBytes?: (bytes: number) => void
+  /** No replica carries the copy at the moment; then, one does again. */
+  readonly onStall?: (stalled: boolean) => void
 }
 
 export interface UploadOptions extends Progress {

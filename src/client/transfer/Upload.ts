@@ -41,7 +41,7 @@ export const upload = (
         basename(local),
       ]),
     }
-    const code = yield* exec(client, request, { stdin, stdout, stderr }).pipe(
+    const code = yield* exec(client, request, { stdin, stdout, stderr, onStall: options.onStall }).pipe(
       Effect.mapError((error) =>
         packing === undefined ? error : fileProblem("unreadable", unreadable, packing),
       ),
