@@ -14,6 +14,7 @@ import * as PeerDialer from "../cluster/PeerDialer.ts"
 import * as PeerListener from "../cluster/PeerListener.ts"
 import * as PgRunnerStorage from "../cluster/PgRunnerStorage.ts"
 import type { FailedPrecondition, Internal, InvalidArgument, Unavailable } from "../domain/Errors.ts"
+import * as NoDriver from "../driver/NoDriver.ts"
 import * as ProcessDriver from "../driver/ProcessDriver.ts"
 import * as ClusterEdges from "../edge/ClusterEdges.ts"
 import { LocalEdge } from "../edge/LocalEdge.ts"
@@ -67,12 +68,14 @@ export const layer = (settings: GatewaySettings) => {
       gatewayId: settings.gatewayId,
       ttlMs: settings.sandboxTokenTtlMs,
     }),
-    ProcessDriver.layer({
-      stateDir: settings.stateDir,
-      endpoint: settings.sandboxEndpoint,
-      logLevel: settings.logLevel,
-      ...(settings.supervisorCommand.length === 0 ? {} : { command: settings.supervisorCommand }),
-    }),
+    settings.driver === "none"
+      ? NoDriver.layer
+      : ProcessDriver.layer({
+          stateDir: settings.stateDir,
+          endpoint: settings.sandboxEndpoint,
+          logLevel: settings.logLevel,
+          ...(settings.supervisorCommand.length === 0 ? {} : { command: settings.supervisorCommand }),
+        }),
     Metrics.layer,
     Readiness.layer,
   )

@@ -48,7 +48,7 @@ const settings = Config.all({
   publicUrl: Config.option(Config.string("PUBLIC_URL")),
   sandboxEndpoint: Config.option(Config.string("SANDBOX_ENDPOINT")),
   stateDir: Config.string("STATE_DIR").pipe(Config.withDefault(".holdfast")),
-  driver: Config.literal("process")("DRIVER").pipe(Config.withDefault("process" as const)),
+  driver: Config.literal("process", "none")("DRIVER").pipe(Config.withDefault("process" as const)),
   supervisorCommand: Config.array(Config.string(), "SUPERVISOR_COMMAND").pipe(Config.withDefault([])),
   logLevel: Config.string("LOG_LEVEL").pipe(
     Config.withDefault("info"),

@@ -52,7 +52,11 @@ export const settingsTable = {
     meaning: "where the process driver keeps sandboxes",
     fallback: ".holdfast",
   },
-  driver: { value: "name", meaning: "what runs sandboxes: process", fallback: "process" },
+  driver: {
+    value: "name",
+    meaning: "what runs sandboxes: process, or none when others do",
+    fallback: "process",
+  },
   supervisorCommand: {
     value: "words",
     meaning: "program that the process driver starts as supervisor, with commas between its words",
