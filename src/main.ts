@@ -16,6 +16,7 @@ const { runCli } = await import("./cli/Cli.ts")
 const dependencies: CliDependencies = {
   runGateway: async (options) => (await import("./gateway/Gateway.ts")).runGateway(options),
   runSupervisor: async (argv) => (await import("./supervisor/Supervisor.ts")).program(process.env, argv),
+  runDrill: async (options) => (await import("./drill/Drill.ts")).runDrill(options),
   runUp: async (options) => (await import("./local/Up.ts")).runUp(options),
 }
 

@@ -6,10 +6,11 @@ import type { CliDependencies } from "./Dependencies.ts"
 import { defaultGateway } from "./Invocation.ts"
 import type { TreeContext } from "./Tree.ts"
 import { addClusterCommands } from "./tree/ClusterCommands.ts"
+import { addDrill } from "./tree/DrillCommand.ts"
 import { addSandboxCommands } from "./tree/SandboxCommands.ts"
 import { addSessionCommands } from "./tree/SessionCommands.ts"
 
-export type { CliDependencies, UpOptions } from "./Dependencies.ts"
+export type { CliDependencies, DrillOptions, UpOptions } from "./Dependencies.ts"
 
 export const version: string = packageJson.version
 
@@ -84,6 +85,7 @@ export const buildProgram = (dependencies: CliDependencies, options: ProgramOpti
   addSandboxCommands(program, context)
   addSessionCommands(program, context)
   addClusterCommands(program, context)
+  addDrill(program, context)
   return program
 }
 

@@ -2,7 +2,7 @@
  * The programs that the command line starts but does not contain: they lie above it in the layers, so
  * `main.ts` hands them in, loading each only when it runs. Each ends with the exit code of the process.
  */
-import type { CommandEffect } from "./Invocation.ts"
+import type { CommandEffect, Globals } from "./Invocation.ts"
 
 export interface CliDependencies {
   /** Settings by name in camel case, only those given as flags; the environment fills the rest. */
@@ -10,6 +10,7 @@ export interface CliDependencies {
   /** The arguments after `holdfast supervisor`, unparsed. */
   readonly runSupervisor: (argv: ReadonlyArray<string>) => Promise<CommandEffect>
   readonly runUp: (options: UpOptions) => Promise<CommandEffect>
+  readonly runDrill: (options: DrillOptions) => Promise<CommandEffect>
 }
 
 export interface UpOptions {
@@ -20,4 +21,25 @@ export interface UpOptions {
   readonly once: boolean
   readonly sqlite: boolean
   readonly json: boolean
+}
+
+export interface DrillOptions {
+  readonly scenario: string
+  /** Start a cluster for the drill instead of using one that runs. */
+  readonly local: boolean
+  /** Of a running `holdfast up`. */
+  readonly stateDirectory: string
+  /** Undefined leaves it to the scenario. */
+  readonly streams: number | undefined
+  readonly sandboxes: number | undefined
+  readonly quick: boolean
+  readonly json: boolean
+  /** Seeds the content of the streams; by the clock when absent. */
+  readonly seed: number | undefined
+  /** How long `watch` lasts. */
+  readonly forMs: number
+  /** How `partition` cuts a replica off. */
+  readonly by: "namespace" | "proxy"
+  /** For `watch`: the gateway to talk to, and how. */
+  readonly globals: Globals
 }

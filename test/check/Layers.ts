@@ -22,6 +22,7 @@ export const layers = [
   "cli",
   "local",
   "drill",
+  "drill",
   "main.ts",
 ] as const
 

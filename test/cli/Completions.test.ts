@@ -11,7 +11,9 @@ import { allCommands, outlineOf } from "../../src/cli/completion/Outline.ts"
 import { zshCompletion } from "../../src/cli/completion/Zsh.ts"
 
 const nothing = async () => Effect.succeed(0)
-const outline = outlineOf(buildProgram({ runGateway: nothing, runSupervisor: nothing, runUp: nothing }))
+const outline = outlineOf(
+  buildProgram({ runGateway: nothing, runSupervisor: nothing, runUp: nothing, runDrill: nothing }),
+)
 const folder = mkdtempSync(join(tmpdir(), "holdfast-completions-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 

@@ -2,13 +2,20 @@ import { Command } from "commander"
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import { parseForwardSpec } from "../../src/cli/Arguments.ts"
-import { buildProgram, type CliDependencies, runCli, type UpOptions } from "../../src/cli/Cli.ts"
+import {
+  buildProgram,
+  type CliDependencies,
+  type DrillOptions,
+  runCli,
+  type UpOptions,
+} from "../../src/cli/Cli.ts"
 import { globalsFrom, invocationOf } from "../../src/cli/Invocation.ts"
 
 interface Seen {
   gateway?: Readonly<Record<string, string>>
   supervisor?: ReadonlyArray<string>
   up?: UpOptions
+  drill?: DrillOptions
 }
 
 const spy = (seen: Seen): CliDependencies => ({
@@ -23,6 +30,10 @@ const spy = (seen: Seen): CliDependencies => ({
   runUp: async (options) => {
     seen.up = options
     return Effect.succeed(43)
+  },
+  runDrill: async (options) => {
+    seen.drill = options
+    return Effect.succeed(44)
   },
 })
 

@@ -8,7 +8,10 @@ const never = (): never => {
 }
 
 const tree = (): Command =>
-  buildProgram({ runGateway: never, runSupervisor: never, runUp: never }, { argv: [], environment: {} })
+  buildProgram(
+    { runGateway: never, runSupervisor: never, runUp: never, runDrill: never },
+    { argv: [], environment: {} },
+  )
 
 const pathOf = (command: Command): string =>
   command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`

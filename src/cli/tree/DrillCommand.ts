@@ -1,0 +1,70 @@
+/** `holdfast drill`: failure scenarios under load. */
+import type { Command } from "commander"
+import { durationMs, oneOf, wholeNumber } from "../Arguments.ts"
+import type { DrillOptions } from "../Dependencies.ts"
+import type { Invocation } from "../Invocation.ts"
+import { flag, numberOption, operand, textOption } from "../Options.ts"
+import { lazily, type TreeContext } from "../Tree.ts"
+
+const optionsOf = (invocation: Invocation): DrillOptions => ({
+  scenario: operand(invocation, 0),
+  local: flag(invocation, "local"),
+  stateDirectory: textOption(invocation, "state") ?? ".holdfast",
+  streams: numberOption(invocation, "streams"),
+  sandboxes: numberOption(invocation, "sandboxes"),
+  quick: flag(invocation, "quick"),
+  json: flag(invocation, "json") || invocation.globals.output === "json",
+  seed: numberOption(invocation, "seed"),
+  forMs: numberOption(invocation, "for") ?? 60_000,
+  by: textOption(invocation, "by") === "proxy" ? "proxy" : "namespace",
+  globals: invocation.globals,
+})
+
+export const addDrill = (program: Command, context: TreeContext): void => {
+  program
+    .command("drill")
+    .description("play a failure scenario under load, and say what clients noticed")
+    .argument("<scenario>", "see below", oneOf(...scenarios.map(([name]) => name)))
+    .option("--local", "on a cluster of its own, started and deleted by the drill")
+    .option("--state <directory>", "of the `holdfast up` whose cluster is used", ".holdfast")
+    .option("--streams <count>", "streams of all kinds (24, with --quick 12)", wholeNumber(1, 2_000))
+    .option(
+      "--sandboxes <count>",
+      "sandboxes to spread them over (3, or a twelfth of the streams)",
+      wholeNumber(1, 200),
+    )
+    .option("--quick", "shorter faults and less load: below 45 s with the cluster's start")
+    .option("--json", "print one JSON object for each scenario")
+    .option("--seed <number>", "of the streams' content, to repeat a run", wholeNumber(0, 2 ** 31 - 1))
+    .option("--for <duration>", "how long `watch` lasts", durationMs, 60_000)
+    .option(
+      "--by <way>",
+      "how `partition` cuts: namespace (as root) or proxy",
+      oneOf("namespace", "proxy"),
+      "namespace",
+    )
+    .addHelpText("after", help)
+    .action(lazily(context, async () => (invocation) => context.dependencies.runDrill(optionsOf(invocation))))
+}
+
+/** Their order is that of `all`. */
+const scenarios = [
+  ["roll", "replace all replicas one after another: SIGTERM, wait for the end, start, wait until ready"],
+  ["kill-owner", "kill -9 of a replica that owns sandboxes"],
+  ["kill-holder", "kill -9 of the replica that holds most sessions"],
+  ["kill-both", "kill -9 of an owner and of another replica at once"],
+  ["freeze", "SIGSTOP for 30 s (--quick 12 s), SIGCONT"],
+  ["partition", "cut one replica off from the others and from Postgres, both ways and one way"],
+  ["scale", "1, 3, 5, 2, 1 replicas"],
+  ["db-restart", "restart Postgres"],
+  ["db-away", "Postgres is away for 60 s (--quick 8 s)"],
+  ["storm", "all sessions of one replica are lost at once"],
+  ["watch", "no fault of its own: load and figures while you cause one"],
+  ["all", "all but watch, in this order"],
+] as const
+
+const help = `
+Scenarios:
+${scenarios.map(([name, text]) => `  ${name.padEnd(12)} ${text}`).join("\n")}
+
+Exit codes: 0 all thresholds met, 1 missed (the last lines say which), 75 not possible on this machine.`

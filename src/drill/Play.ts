@@ -1,0 +1,125 @@
+/** One scenario on one cluster: load, fault, repair, end, scoreboard. */
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import path from "node:path"
+import { monitorEventLoopDelay } from "node:perf_hooks"
+import { Clock, Effect } from "effect"
+import { GatewayClient } from "../client/GatewayClient.ts"
+import { type CannotRunHere, DrillError } from "./DrillError.ts"
+import * as Load from "./load/Load.ts"
+import type { Pace } from "./load/LoadStream.ts"
+import { prepareSandboxes } from "./load/Sandboxes.ts"
+import { type Scenario, Stage } from "./Stage.ts"
+import type { ScenarioName } from "./scenarios/Names.ts"
+import { type Scoreboard, scoreboard } from "./score/Scoreboard.ts"
+import { thresholdsTable } from "./score/Thresholds.ts"
+import type { Controls, Site } from "./sites/Site.ts"
+import * as Owners from "./watch/Owners.ts"
+import * as Prober from "./watch/Prober.ts"
+
+export interface PlayOptions {
+  readonly scenario: ScenarioName
+  readonly play: Scenario
+  readonly site: Site
+  readonly controls: Controls
+  readonly streams: number
+  readonly sandboxes: number
+  readonly quick: boolean
+  readonly seed: number
+  readonly say: (text: string) => Effect.Effect<void>
+}
+
+const paceOf = ({ streams, quick }: PlayOptions): Pace => ({
+  // Two hundred streams at this pace are about a thousand pieces a second, which two cores relay with ease.
+  intervalMs: Math.max(50, streams / 2),
+  pieceBytes: 1_024,
+  fileBytes: quick ? 262_144 : 2_097_152,
+  outputMs: quick ? 2_000 : 10_000,
+})
+
+/** Before the fault and after the repair. */
+const calmMs = (quick: boolean): number => (quick ? 500 : 3_000)
+
+const scratchDirectory = Effect.acquireRelease(
+  Effect.promise(() => mkdtemp(path.join(tmpdir(), "holdfast-drill-load-"))),
+  (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true })),
+)
+
+const loopDelay = Effect.acquireRelease(
+  Effect.sync(() => {
+    const histogram = monitorEventLoopDelay({ resolution: 10 })
+    histogram.enable()
+    return histogram
+  }),
+  (histogram) => Effect.sync(() => histogram.disable()),
+)
+
+const milliseconds = (nanoseconds: number): number => Math.round(nanoseconds / 1e6)
+
+/** A scenario that cannot go on is a finding: the load goes on to its end, and the scoreboard says why. */
+const playTo = (stage: Stage, play: Scenario): Effect.Effect<void, CannotRunHere> =>
+  play(stage).pipe(
+    Effect.catchTag("DrillError", (error) =>
+      Effect.zipRight(
+        Effect.sync(() => stage.failed(error.message)),
+        stage.mark(error.message),
+      ),
+    ),
+  )
+
+export const play = (options: PlayOptions): Effect.Effect<Scoreboard, DrillError | CannotRunHere> =>
+  Effect.gen(function* () {
+    const { site, controls, quick, seed, say, scenario } = options
+    const startedAtMs = performance.now()
+    const directory = yield* scratchDirectory
+    const client = yield* GatewayClient.make({ endpoint: site.endpoint, workspace: site.workspace })
+    const replicas = yield* site.replicas
+    yield* say(`${scenario}: preparing ${options.sandboxes} sandboxes …`)
+    const places = yield* prepareSandboxes(client, {
+      count: options.sandboxes,
+      prefix: `drill-${seed.toString(36).slice(-4)}`,
+      keep: site.disposable,
+    })
+    const prober = yield* Prober.start(site, places)
+    const owners = yield* Owners.start(site, places)
+    const load = yield* Load.start({
+      ...{ endpoint: site.endpoint, workspace: site.workspace, places, seed, directory },
+      streams: options.streams,
+      pace: paceOf(options),
+    })
+    yield* load.working
+    yield* say(`${options.streams} streams work`)
+    yield* Effect.sleep(calmMs(quick))
+
+    const delay = yield* loopDelay
+    yield* load.beginWindow
+    prober.beginWindow()
+    const stage = new Stage({ site, controls, client, prober, places, quick, say })
+    yield* playTo(stage, options.play)
+    yield* Effect.sleep(calmMs(quick))
+    const opens = [...prober.samples()]
+    yield* say("ending the streams …")
+    yield* load.stop
+    return scoreboard(
+      {
+        setting: {
+          ...{ scenario, quick, seed, idleSessions: 0 },
+          replicas: replicas.length,
+          sandboxes: places.length,
+        },
+        date: new Date(yield* Clock.currentTimeMillis).toISOString(),
+        seconds: (performance.now() - startedAtMs) / 1_000,
+        streams: load.report(),
+        opens,
+        ownership: owners.ownership,
+        moves: owners.moves(),
+        found: stage.found,
+        loopDelay: { p99Ms: milliseconds(delay.percentile(99)), maxMs: milliseconds(delay.max) },
+      },
+      thresholdsTable[scenario],
+    )
+  }).pipe(Effect.scoped)
+
+export const noControls = new DrillError({
+  message: "the processes of this cluster cannot be reached from here",
+})

@@ -1,0 +1,132 @@
+/** What a scenario plays on: the cluster's handles, where things are, and a record of what was done. */
+import { Effect } from "effect"
+import type { GatewayClientService } from "../client/GatewayClient.ts"
+import { limits } from "../domain/Limits.ts"
+import { type CannotRunHere, DrillError } from "./DrillError.ts"
+import type { Place } from "./load/LoadStream.ts"
+import type { Found, Mark } from "./score/Scoreboard.ts"
+import type { Controls, Site } from "./sites/Site.ts"
+import type { Prober } from "./watch/Prober.ts"
+import { type Location, locate, untilWhole } from "./watch/Whole.ts"
+
+export interface StageOptions {
+  readonly site: Site
+  readonly controls: Controls
+  /** Through the gateway's address. */
+  readonly client: GatewayClientService
+  readonly prober: Prober
+  readonly places: ReadonlyArray<Place>
+  readonly quick: boolean
+  readonly say: (text: string) => Effect.Effect<void>
+}
+
+/** Plays a fault to its end, the repair included. */
+export type Scenario = (stage: Stage) => Effect.Effect<void, DrillError | CannotRunHere>
+
+export class Stage {
+  readonly controls: Controls
+  readonly quick: boolean
+  readonly client: GatewayClientService
+  readonly places: ReadonlyArray<Place>
+  readonly #options: StageOptions
+  readonly #startedAtMs = performance.now()
+  readonly #marks: Array<Mark> = []
+  readonly #failures: Array<string> = []
+  #convergeMs: number | undefined = 0
+  #skew: number | undefined
+  #moveRatio: number | undefined
+
+  constructor(options: StageOptions) {
+    this.#options = options
+    this.controls = options.controls
+    this.quick = options.quick
+    this.client = options.client
+    this.places = options.places
+  }
+
+  /** Names of the replicas that run, in order. */
+  get names(): Effect.Effect<ReadonlyArray<string>, DrillError> {
+    return Effect.map(this.#options.site.replicas, (replicas) => replicas.map(({ name }) => name))
+  }
+
+  get locations(): Effect.Effect<ReadonlyArray<Location>, DrillError> {
+    return locate(this.client, this.places)
+  }
+
+  /** Writes down what happens now. */
+  mark(what: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const atMs = Math.round(performance.now() - this.#startedAtMs)
+      this.#marks.push({ atMs, what })
+      return this.#options.say(`${(atMs / 1_000).toFixed(1).padStart(6)} s  ${what}`)
+    })
+  }
+
+  /** Whether opens through a replica are expected to work. */
+  setAway(name: string, away: boolean): Effect.Effect<void> {
+    return Effect.sync(() => this.#options.prober.setAway(name, away))
+  }
+
+  /**
+   * Waits until these replicas are ready, every sandbox has its session at one of them, and opens through each
+   * succeed. That it takes too long is a finding and not an error.
+   */
+  converge(names: ReadonlyArray<string>): Effect.Effect<void> {
+    const { site, client, prober, places } = this.#options
+    return untilWhole({ site, client, prober, places, names }).pipe(
+      Effect.matchEffect({
+        onSuccess: (tookMs) => {
+          this.#convergeMs = this.#convergeMs === undefined ? undefined : Math.max(this.#convergeMs, tookMs)
+          return this.mark(`whole with ${names.length} replicas after ${Math.ceil(tookMs)} ms`)
+        },
+        onFailure: (error) => {
+          this.#convergeMs = undefined
+          this.#failures.push(`not whole within ${limits.drillConvergeMs / 1_000} s: ${error.message}`)
+          return this.mark(`not whole: ${error.message}`)
+        },
+      }),
+    )
+  }
+
+  /** The worst of all changes counts. */
+  foundSkew(skew: number): void {
+    this.#skew = Math.max(this.#skew ?? 0, skew)
+  }
+
+  foundMoveRatio(ratio: number): void {
+    this.#moveRatio = ratio
+  }
+
+  failed(what: string): void {
+    this.#failures.push(what)
+    this.#convergeMs = undefined
+  }
+
+  get found(): Found {
+    return {
+      convergeMs: this.#convergeMs,
+      skew: this.#skew,
+      moveRatio: this.#moveRatio,
+      marks: this.#marks,
+      failures: this.#failures,
+    }
+  }
+}
+
+/** The most frequent word; undefined of nothing. */
+export const mostFrequent = (words: ReadonlyArray<string>): string | undefined =>
+  [...new Set(words)]
+    .filter((word) => word !== "")
+    .toSorted((left, right) => count(words, right) - count(words, left))[0]
+
+const count = (words: ReadonlyArray<string>, wanted: string): number =>
+  words.filter((word) => word === wanted).length
+
+export const needReplicas = (names: ReadonlyArray<string>, least: number): Effect.Effect<void, DrillError> =>
+  names.length >= least
+    ? Effect.void
+    : Effect.fail(
+        new DrillError({
+          message: `the scenario needs ${least} replicas and the cluster has ${names.length}`,
+        }),
+      )

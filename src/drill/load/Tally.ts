@@ -1,0 +1,108 @@
+/** What became of one stream's bytes and operations. Pure counting. */
+import type { Checker, Verdict } from "../check/Checker.ts"
+
+/** Distinct error texts kept for the report. */
+const textsKept = 8
+
+const none: Verdict = { received: 0, lost: 0, duplicated: 0, reordered: 0, corrupted: 0 }
+
+const sum = (left: Verdict, right: Verdict): Verdict => ({
+  received: left.received + right.received,
+  lost: left.lost + right.lost,
+  duplicated: left.duplicated + right.duplicated,
+  reordered: left.reordered + right.reordered,
+  corrupted: left.corrupted + right.corrupted,
+})
+
+export interface Counts {
+  readonly bytes: Verdict
+  /** Streams whose SHA-256 differs from that of what was sent. */
+  readonly hashMismatches: number
+  /** Long-lived streams that broke off or could not be opened again. */
+  readonly brokenStreams: number
+  /** Short operations that succeeded and that failed. */
+  readonly operations: number
+  readonly failedOperations: number
+  readonly errorTexts: ReadonlyMap<string, number>
+}
+
+export class Tally {
+  #bytes = none
+  #hashMismatches = 0
+  #brokenStreams = 0
+  #operations = 0
+  #failedOperations = 0
+  readonly #texts = new Map<string, number>()
+  /** Something came through: the stream is at work. */
+  working = false
+
+  readonly counts = (): Counts => ({
+    bytes: this.#bytes,
+    hashMismatches: this.#hashMismatches,
+    brokenStreams: this.#brokenStreams,
+    operations: this.#operations,
+    failedOperations: this.#failedOperations,
+    errorTexts: new Map(this.#texts),
+  })
+
+  operation(): void {
+    this.working = true
+    this.#operations += 1
+  }
+
+  failedOperation(text: string): void {
+    this.#failedOperations += 1
+    this.#keep(text)
+  }
+
+  brokenStream(text: string): void {
+    this.#brokenStreams += 1
+    this.#keep(text)
+  }
+
+  /** A reason beside an error that is counted elsewhere. */
+  note(text: string): void {
+    this.#keep(text)
+  }
+
+  /** A stream that ended in order: every byte that was sent is due. */
+  whole(checker: Checker, sentBytes: number, sentSha256: string): void {
+    const { verdict, sha256 } = checker.finish(sentBytes)
+    this.#bytes = sum(this.#bytes, verdict)
+    if (sha256 !== sentSha256) this.#hashMismatches += 1
+  }
+
+  /** A stream that broke off: its client knows that the rest is lost, so only what came is judged. */
+  partial(checker: Checker): void {
+    this.#bytes = sum(this.#bytes, checker.finish(0).verdict)
+  }
+
+  #keep(text: string): void {
+    const known = this.#texts.get(text)
+    if (known !== undefined) this.#texts.set(text, known + 1)
+    else if (this.#texts.size < textsKept) this.#texts.set(text, 1)
+  }
+}
+
+const empty: Counts = {
+  bytes: none,
+  hashMismatches: 0,
+  brokenStreams: 0,
+  operations: 0,
+  failedOperations: 0,
+  errorTexts: new Map(),
+}
+
+export const total = (all: ReadonlyArray<Counts>): Counts =>
+  all.reduce((left, right) => {
+    const texts = new Map(left.errorTexts)
+    for (const [text, times] of right.errorTexts) texts.set(text, (texts.get(text) ?? 0) + times)
+    return {
+      bytes: sum(left.bytes, right.bytes),
+      hashMismatches: left.hashMismatches + right.hashMismatches,
+      brokenStreams: left.brokenStreams + right.brokenStreams,
+      operations: left.operations + right.operations,
+      failedOperations: left.failedOperations + right.failedOperations,
+      errorTexts: texts,
+    }
+  }, empty)

@@ -1,0 +1,46 @@
+/** SIGKILL of one replica or two, and their return. */
+import { Effect } from "effect"
+import type { DrillError } from "../DrillError.ts"
+import { mostFrequent, needReplicas, type Scenario, type Stage } from "../Stage.ts"
+
+/** Kills them at once, waits until the others have taken over, starts them again. */
+const kill = (stage: Stage, victims: ReadonlyArray<string>, why: string): Effect.Effect<void, DrillError> =>
+  Effect.gen(function* () {
+    const names = yield* stage.names
+    yield* needReplicas(names, victims.length + 1)
+    const left = names.filter((name) => !victims.includes(name))
+    yield* Effect.forEach(victims, (name) => stage.setAway(name, true))
+    yield* stage.mark(`kill -9 of ${victims.join(" and ")}: ${why}`)
+    yield* Effect.forEach(victims, stage.controls.kill, { concurrency: "unbounded", discard: true })
+    yield* stage.converge(left)
+    yield* stage.mark(`start ${victims.join(" and ")} again`)
+    yield* Effect.forEach(victims, stage.controls.start, { concurrency: "unbounded", discard: true })
+    yield* Effect.forEach(victims, (name) => stage.setAway(name, false))
+    yield* stage.converge(names)
+  })
+
+export const killOwner: Scenario = (stage) =>
+  Effect.gen(function* () {
+    const locations = yield* stage.locations
+    const apart = locations.filter(({ owner, holder }) => owner !== holder)
+    const owner = mostFrequent((apart.length > 0 ? apart : locations).map((location) => location.owner))
+    yield* kill(stage, [owner ?? ""], "it owns sandboxes")
+  })
+
+export const killHolder: Scenario = (stage) =>
+  Effect.gen(function* () {
+    const holder = mostFrequent((yield* stage.locations).map((location) => location.holder))
+    yield* kill(stage, [holder ?? ""], "it holds most sessions")
+  })
+
+/** An owner, and another replica: with connections of clients on every replica, on some streams the client's. */
+export const killBoth: Scenario = (stage) =>
+  Effect.gen(function* () {
+    const locations = yield* stage.locations
+    const owner = mostFrequent(locations.map((location) => location.owner)) ?? ""
+    const others = (yield* stage.names).filter((name) => name !== owner)
+    const holders = locations.map(({ holder }) => holder)
+    // A third replica that holds no session of these sandboxes would be a milder loss; holders go first.
+    const other = mostFrequent(holders.filter((name) => name !== owner)) ?? others[0] ?? ""
+    yield* kill(stage, [owner, other], "an owner and the replica of clients and sessions")
+  })

@@ -1,0 +1,189 @@
+/** What a drill found, as numbers. Pure: reports go in, the scoreboard comes out. */
+import type { Ownership } from "../check/Ownership.ts"
+import type { StreamReport } from "../load/Load.ts"
+import { type Kind, kinds } from "../load/LoadStream.ts"
+import { total } from "../load/Tally.ts"
+import type { OpenSample } from "../watch/Prober.ts"
+import { type Spread, spreadOf } from "./Figures.ts"
+import { type Judgement, judge, type Threshold } from "./Thresholds.ts"
+
+export interface Mark {
+  /** Since the start of the fault. */
+  readonly atMs: number
+  readonly what: string
+}
+
+/** What the scenario itself measured. */
+export interface Found {
+  /** Longest time until the cluster was whole after a step of the fault; undefined when it did not become whole. */
+  readonly convergeMs: number | undefined
+  /** Worst after any change, over the best that so many sessions allow. Undefined where nobody measures it. */
+  readonly skew: number | undefined
+  /** Moves of sessions over the least that the changes need. Undefined where nobody measures it. */
+  readonly moveRatio: number | undefined
+  readonly marks: ReadonlyArray<Mark>
+  /** What kept a step from its end. */
+  readonly failures: ReadonlyArray<string>
+}
+
+export interface Setting {
+  readonly scenario: string
+  readonly quick: boolean
+  readonly seed: number
+  readonly replicas: number
+  readonly sandboxes: number
+  readonly idleSessions: number
+}
+
+export interface Measured {
+  readonly setting: Setting
+  readonly date: string
+  readonly seconds: number
+  readonly streams: ReadonlyArray<StreamReport>
+  readonly opens: ReadonlyArray<OpenSample>
+  readonly ownership: Pick<Ownership, "answers" | "double" | "stale">
+  readonly moves: number
+  readonly found: Found
+  /** How late timers of this process fired: stalls contain it. */
+  readonly loopDelay: { readonly p99Ms: number; readonly maxMs: number }
+}
+
+export interface Scoreboard extends Setting {
+  readonly date: string
+  readonly seconds: number
+  readonly streams: Readonly<Partial<Record<Kind, number>>> & { readonly total: number }
+  readonly errors: {
+    readonly total: number
+    /** Long-lived streams that broke off or could not be opened. */
+    readonly streams: number
+    /** Commands and transfers that failed. */
+    readonly operations: number
+    /** Opens through replicas that should work. */
+    readonly opens: number
+    readonly texts: ReadonlyArray<{ readonly text: string; readonly times: number }>
+  }
+  readonly bytes: {
+    readonly received: number
+    readonly lost: number
+    readonly duplicated: number
+    readonly reordered: number
+    readonly corrupted: number
+    /** Streams whose SHA-256 is not that of what was sent. */
+    readonly hashMismatches: number
+  }
+  readonly operations: number
+  /** Of long-lived streams: the longest wait of each. */
+  readonly stallMs: Spread
+  readonly stallMaxMsByKind: Readonly<Partial<Record<Kind, number>>>
+  readonly operationMs: Spread
+  /** Of opens that succeeded. */
+  readonly openMs: Spread
+  /** Opens that failed: how long the slowest took, and how many gave no reason to try again. */
+  readonly refusals: { readonly maxMs: number; readonly final: number }
+  readonly owners: { readonly answers: number; readonly double: number; readonly stale: number }
+  readonly convergeMs: number | null
+  readonly sessionMoves: number
+  readonly moveRatio: number | null
+  readonly skew: number | null
+  readonly loopDelay: { readonly p99Ms: number; readonly maxMs: number }
+  readonly faults: ReadonlyArray<Mark>
+  readonly thresholds: ReadonlyArray<Judgement>
+  /** Names of the thresholds that were missed, and what kept the drill from its end. Empty: exit code 0. */
+  readonly missed: ReadonlyArray<string>
+}
+
+const textsShown = 12
+
+/** Refusals after which a client may try again, as the library words them. */
+const isRetryable = (text: string): boolean =>
+  /^(Unavailable|LimitReached|ConnectFailed|StaleEpoch): /.test(text)
+
+const round = (value: number): number => Math.round(value * 100) / 100
+
+const byKind = <A>(
+  streams: ReadonlyArray<StreamReport>,
+  of: (reports: ReadonlyArray<StreamReport>) => A | undefined,
+): Partial<Record<Kind, A>> =>
+  Object.fromEntries(
+    kinds.flatMap((kind) => {
+      const reports = streams.filter((report) => report.kind === kind)
+      const value = reports.length === 0 ? undefined : of(reports)
+      return value === undefined ? [] : [[kind, value]]
+    }),
+  )
+
+const stallsOf = (reports: ReadonlyArray<StreamReport>): ReadonlyArray<number> =>
+  reports.flatMap(({ stallMs }) => (stallMs === undefined ? [] : [stallMs]))
+
+const textsOf = (measured: Measured) => {
+  const texts = new Map(total(measured.streams.map(({ counts }) => counts)).errorTexts)
+  for (const { error } of measured.opens) {
+    if (error !== undefined) texts.set(`open: ${error}`, (texts.get(`open: ${error}`) ?? 0) + 1)
+  }
+  return [...texts]
+    .map(([text, times]) => ({ text, times }))
+    .sort((left, right) => right.times - left.times)
+    .slice(0, textsShown)
+}
+
+export const scoreboard = (measured: Measured, thresholds: ReadonlyArray<Threshold>): Scoreboard => {
+  const { streams, opens, ownership, found } = measured
+  const counts = total(streams.map((report) => report.counts))
+  const { lost, duplicated, reordered, corrupted, received } = counts.bytes
+  const failedOpens = opens.filter(({ error }) => error !== undefined)
+  const stallMs = spreadOf(stallsOf(streams))
+  const openMs = spreadOf(opens.flatMap(({ error, tookMs }) => (error === undefined ? [tookMs] : [])))
+  const refusals = {
+    maxMs: Math.ceil(Math.max(0, ...failedOpens.map(({ tookMs }) => tookMs))),
+    final: failedOpens.filter(({ error }) => !isRetryable(error ?? "")).length,
+  }
+  const judgements = judge(thresholds, {
+    brokenStreams: counts.brokenStreams,
+    failedOperations: counts.failedOperations,
+    failedOpens: failedOpens.length,
+    wrongBytes: lost + duplicated + reordered + corrupted + counts.hashMismatches,
+    stallP99Ms: stallMs.p99,
+    stallMaxMs: stallMs.max,
+    openP99Ms: openMs.p99,
+    openMaxMs: openMs.max,
+    refusalMaxMs: refusals.maxMs,
+    finalRefusals: refusals.final,
+    doubleOwners: ownership.double,
+    staleAnswers: ownership.stale,
+    convergeMs: found.convergeMs,
+    skew: found.skew,
+    moveRatio: found.moveRatio,
+  })
+  return {
+    ...measured.setting,
+    date: measured.date,
+    seconds: round(measured.seconds),
+    streams: { ...byKind(streams, (reports) => reports.length), total: streams.length },
+    errors: {
+      total: counts.brokenStreams + counts.failedOperations + failedOpens.length,
+      streams: counts.brokenStreams,
+      operations: counts.failedOperations,
+      opens: failedOpens.length,
+      texts: textsOf(measured),
+    },
+    bytes: { received, lost, duplicated, reordered, corrupted, hashMismatches: counts.hashMismatches },
+    operations: counts.operations,
+    stallMs,
+    stallMaxMsByKind: byKind(streams, (reports) => {
+      const stalls = stallsOf(reports)
+      return stalls.length === 0 ? undefined : Math.ceil(Math.max(...stalls))
+    }),
+    operationMs: spreadOf(streams.flatMap(({ latenciesMs }) => latenciesMs)),
+    openMs,
+    refusals,
+    owners: { answers: ownership.answers, double: ownership.double, stale: ownership.stale },
+    convergeMs: found.convergeMs === undefined ? null : Math.ceil(found.convergeMs),
+    sessionMoves: measured.moves,
+    moveRatio: found.moveRatio === undefined ? null : round(found.moveRatio),
+    skew: found.skew === undefined ? null : round(found.skew),
+    loopDelay: measured.loopDelay,
+    faults: found.marks,
+    thresholds: judgements,
+    missed: [...found.failures, ...judgements.filter(({ met }) => !met).map(({ text }) => text)],
+  }
+}

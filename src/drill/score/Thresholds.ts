@@ -1,0 +1,144 @@
+/**
+ * What each scenario promises, in one table with reasons. Most values are the aims of the resilience proof
+ * (docs/resilience.md); what is derived from a limit says so.
+ */
+import { limits } from "../../domain/Limits.ts"
+import type { ScenarioName } from "../scenarios/Names.ts"
+
+export interface Figures {
+  readonly brokenStreams: number
+  readonly failedOperations: number
+  readonly failedOpens: number
+  /** Lost, duplicated, reordered and corrupted bytes, and streams with another SHA-256. */
+  readonly wrongBytes: number
+  readonly stallP99Ms: number
+  readonly stallMaxMs: number
+  readonly openP99Ms: number
+  readonly openMaxMs: number
+  /** The slowest open that failed. */
+  readonly refusalMaxMs: number
+  /** Opens that failed without leave to try again. */
+  readonly finalRefusals: number
+  readonly doubleOwners: number
+  readonly staleAnswers: number
+  /** Undefined: it did not become whole in time. */
+  readonly convergeMs: number | undefined
+  readonly skew: number | undefined
+  readonly moveRatio: number | undefined
+}
+
+export type Metric = keyof Figures
+
+export interface Threshold {
+  readonly metric: Metric
+  readonly most: number
+  readonly reason: string
+}
+
+export interface Judgement {
+  readonly metric: Metric
+  readonly most: number
+  readonly value: number | null
+  readonly met: boolean
+  /** What it says in words. */
+  readonly text: string
+}
+
+const none = (metric: Metric, reason: string): Threshold => ({ metric, most: 0, reason })
+const most = (metric: Metric, value: number, reason: string): Threshold => ({ metric, most: value, reason })
+
+const always: ReadonlyArray<Threshold> = [
+  none("wrongBytes", "a stream is whole or ends with an error"),
+  none("brokenStreams", "streams of our client and supervisor outlive replicas"),
+  none("doubleOwners", "one live owner per shard and epoch"),
+  none("staleAnswers", "who lost a shard refuses to answer for it"),
+]
+const served: ReadonlyArray<Threshold> = [
+  none("failedOperations", "commands and transfers move to another replica as streams do"),
+  none("failedOpens", "every replica that is left reaches every sandbox"),
+]
+const killed = (stallMs: number): ReadonlyArray<Threshold> => [
+  ...always,
+  ...served,
+  most("stallMaxMs", stallMs, "aim of the proof"),
+  most("openP99Ms", 1_000, "aim of the proof: new opens through any survivor"),
+]
+const silent: ReadonlyArray<Threshold> = [
+  ...always,
+  ...served,
+  most("openMaxMs", limits.leaseMs + 1_000, "takeover within the lease, then an open as after a kill"),
+]
+const databaseAway: ReadonlyArray<Threshold> = [
+  ...always,
+  most("refusalMaxMs", 1_000, "aim of the proof: what cannot be opened is refused at once"),
+  none("finalRefusals", "aim of the proof: refused with leave to try again"),
+  most("convergeMs", 5_000, "aim of the proof: full service after the database's return"),
+]
+
+export const thresholdsTable: Readonly<Record<ScenarioName, ReadonlyArray<Threshold>>> = {
+  roll: [
+    ...always,
+    ...served,
+    most("stallP99Ms", 300, "aim of the proof"),
+    most("stallMaxMs", 1_000, "aim of the proof"),
+  ],
+  "kill-owner": killed(3_000),
+  "kill-holder": killed(3_000),
+  "kill-both": killed(5_000),
+  freeze: silent,
+  partition: silent,
+  scale: [
+    ...always,
+    ...served,
+    most(
+      "skew",
+      1.1,
+      "aim of the proof, within 30 s of each change; over the best that so few sessions allow",
+    ),
+    most("moveRatio", 1.2, "aim of the proof: moves over the least that the changes need"),
+  ],
+  "db-restart": databaseAway,
+  "db-away": databaseAway,
+  storm: [...always, ...served, most("convergeMs", 30_000, "aim of the proof: all sessions are back")],
+  watch: [none("wrongBytes", "a stream is whole or ends with an error")],
+}
+
+const units: Partial<Record<Metric, string>> = {
+  stallP99Ms: " ms",
+  stallMaxMs: " ms",
+  openP99Ms: " ms",
+  openMaxMs: " ms",
+  refusalMaxMs: " ms",
+  convergeMs: " ms",
+}
+
+const words: Readonly<Record<Metric, string>> = {
+  brokenStreams: "broken streams",
+  failedOperations: "failed operations",
+  failedOpens: "failed opens",
+  wrongBytes: "wrong bytes",
+  stallP99Ms: "stall p99",
+  stallMaxMs: "longest stall",
+  openP99Ms: "open p99",
+  openMaxMs: "slowest open",
+  refusalMaxMs: "slowest refusal",
+  finalRefusals: "refusals without leave to try again",
+  doubleOwners: "double owners",
+  staleAnswers: "stale answers",
+  convergeMs: "time to converge",
+  skew: "skew",
+  moveRatio: "moves over the least",
+}
+
+const round = (value: number): number => Math.round(value * 100) / 100
+
+/** A figure that nobody measured misses its threshold: the drill did not get that far. */
+export const judge = (thresholds: ReadonlyArray<Threshold>, figures: Figures): ReadonlyArray<Judgement> =>
+  thresholds.map(({ metric, most: aim }) => {
+    const value = figures[metric]
+    const met = value !== undefined && value <= aim
+    const unit = units[metric] ?? ""
+    const shown = value === undefined ? "not reached" : `${round(value)}${unit}`
+    const text = `${words[metric]} ${shown} (at most ${aim}${unit})`
+    return { metric, most: aim, value: value === undefined ? null : round(value), met, text }
+  })

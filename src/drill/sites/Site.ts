@@ -1,0 +1,40 @@
+/** A cluster as a drill sees it: addresses, and where there are any, handles on its processes. */
+import type { Effect } from "effect"
+import type { Endpoint } from "../../client/Endpoint.ts"
+import type { DrillError } from "../DrillError.ts"
+
+export interface SiteReplica {
+  readonly name: string
+  /** On which clients reach this replica and no other. */
+  readonly url: string
+}
+
+/** Each completes when it is done. Names are those of replicas. */
+export interface Controls {
+  /** SIGKILL. */
+  readonly kill: (name: string) => Effect.Effect<void, DrillError>
+  /** SIGTERM, which drains it. */
+  readonly stop: (name: string) => Effect.Effect<void, DrillError>
+  /** Starts one that is not running and waits until it is ready. */
+  readonly start: (name: string) => Effect.Effect<void, DrillError>
+  readonly freeze: (name: string) => Effect.Effect<void, DrillError>
+  readonly thaw: (name: string) => Effect.Effect<void, DrillError>
+  /** One more replica, ready. */
+  readonly add: Effect.Effect<SiteReplica, DrillError>
+  readonly database: {
+    readonly stop: Effect.Effect<void, DrillError>
+    readonly start: Effect.Effect<void, DrillError>
+  }
+}
+
+export interface Site {
+  /** The address that clients use. */
+  readonly endpoint: Endpoint
+  readonly workspace: string
+  /** Those that run. */
+  readonly replicas: Effect.Effect<ReadonlyArray<SiteReplica>, DrillError>
+  /** Undefined for a cluster elsewhere, to which the operator does the fault. */
+  readonly controls: Controls | undefined
+  /** It goes away with the drill, so nothing in it needs to be put back. */
+  readonly disposable: boolean
+}

@@ -1,0 +1,87 @@
+/** When a cluster is whole again, and how even. */
+import { Effect, Schedule } from "effect"
+import type { GatewayClientService } from "../../client/GatewayClient.ts"
+import { limits } from "../../domain/Limits.ts"
+import { DrillError, failed } from "../DrillError.ts"
+import type { Place } from "../load/LoadStream.ts"
+import { skewOf } from "../score/Figures.ts"
+import type { Site } from "../sites/Site.ts"
+import type { Prober } from "./Prober.ts"
+
+export interface Location {
+  readonly place: Place
+  readonly owner: string
+  /** Empty while there is no session. */
+  readonly holder: string
+}
+
+export const locate = (
+  client: GatewayClientService,
+  places: ReadonlyArray<Place>,
+): Effect.Effect<ReadonlyArray<Location>, DrillError> =>
+  Effect.forEach(
+    places,
+    (place) =>
+      Effect.map(client.locateSandbox(place.sandbox.id), ({ owner, sessionHolder }) => ({
+        ...{ place, owner },
+        holder: sessionHolder,
+      })),
+    { concurrency: 8 },
+  ).pipe(Effect.mapError(failed("cannot locate the sandboxes")))
+
+export interface WholeOptions {
+  readonly site: Site
+  readonly client: GatewayClientService
+  readonly prober: Prober
+  readonly places: ReadonlyArray<Place>
+  /** Replicas that must be live and work; nobody else may hold a session. */
+  readonly names: ReadonlyArray<string>
+}
+
+/** One look. Fails with what is missing. */
+const look = ({ site, client, prober, places, names }: WholeOptions): Effect.Effect<void, DrillError> =>
+  Effect.gen(function* () {
+    const missing = (what: string) => new DrillError({ message: what })
+    const status = yield* Effect.mapError(client.clusterStatus, failed("no cluster status"))
+    for (const name of names) {
+      const replica = status.replicas.find((candidate) => candidate.name === name)
+      if (replica?.live !== true || replica.draining || replica.shards === 0) {
+        return yield* missing(`${name} is not ready`)
+      }
+    }
+    const locations = yield* locate(client, places)
+    const lost = locations.filter(({ holder }) => !names.includes(holder))
+    if (lost.length > 0) return yield* missing(`${lost.length} sandboxes have no session`)
+    const replicas = (yield* site.replicas).filter(({ name }) => names.includes(name))
+    if (replicas.length < names.length) return yield* missing("replicas do not run")
+    yield* Effect.forEach(
+      replicas,
+      (replica, index) => {
+        const place = places[index % places.length]
+        if (place === undefined) return Effect.void
+        return prober
+          .open(replica, place)
+          .pipe(Effect.mapError(({ text }) => missing(`no open through ${replica.name}: ${text}`)))
+      },
+      { concurrency: "unbounded", discard: true },
+    )
+  })
+
+/** Waits; how long it took, in ms. Fails with what was still missing at the end. */
+export const untilWhole = (options: WholeOptions): Effect.Effect<number, DrillError> =>
+  Effect.suspend(() => {
+    const startedAtMs = performance.now()
+    return look(options).pipe(
+      Effect.retry(Schedule.spaced(50).pipe(Schedule.upTo(limits.drillConvergeMs))),
+      Effect.map(() => performance.now() - startedAtMs),
+    )
+  })
+
+/** Sessions of the fullest live replica over the mean of all live ones. */
+export const skew = (client: GatewayClientService): Effect.Effect<number, DrillError> =>
+  client.clusterStatus.pipe(
+    Effect.map(({ replicas }) =>
+      skewOf(replicas.filter(({ live, draining }) => live && !draining).map(({ sessions }) => sessions)),
+    ),
+    Effect.mapError(failed("no cluster status")),
+  )
