@@ -130,4 +130,51 @@ describe("admission of relays", () => {
     for (let n = 3; n < limits.connectionsPerSandbox; n++) expect(open(`x${n}`, `t${n}`)).toBeUndefined()
     expect(open("last", "another")).toBe("sandbox")
   })
+
+  it("counts all carriers of a stream as one, so that neither a move nor a resume is refused", () => {
+    let state = Admission.empty
+    const open = (channelId: string, stream: string, opened: boolean | undefined = true) => {
+      const slot = { channelId, tokenHash: "t", replica: "", stream }
+      const denial = Admission.denySlot(state, slot)
+      if (denial !== undefined) return denial
+      state = Admission.begin(state, channelId, slot)
+      const only = Admission.onlyAsStream(state, channelId)
+      state = Admission.finish(state, channelId, { replica: "r/1", stream: opened })
+      return only
+    }
+    expect(open("a1", "a")).toBe(false)
+    expect(open("b1", "b")).toBe(false)
+    expect(open("c1", "c")).toBe(false)
+    // All slots are taken: another carrier of one of them may open, but as nothing else.
+    expect(["a2", "b2", "a3"].map((channel) => open(channel, channel.charAt(0)))).toEqual([true, true, true])
+    expect(open("d1", "d")).toBe("token")
+    expect(open("x", "")).toBe("token")
+    for (const channel of ["a1", "a2", "a3"]) state = Admission.release(state, channel)
+    expect(open("d1", "d")).toBe(false)
+  })
+
+  it("counts relays with a key that turn out to be plain ones for themselves", () => {
+    let state = Admission.empty
+    const outcomes = ["p1", "p2", "p3", "p4"].map((channelId) => {
+      const slot = { channelId, tokenHash: "t", replica: "", stream: "same" }
+      const denial = Admission.denySlot(state, slot)
+      if (denial !== undefined) return denial
+      state = Admission.begin(state, channelId, slot)
+      const only = Admission.onlyAsStream(state, channelId)
+      // A supervisor without the extension serves them as plain relays, and not at all what is only a carrier.
+      state = Admission.finish(state, channelId, only ? undefined : plain)
+      return only
+    })
+    expect(outcomes).toEqual([false, false, false, "token"])
+    // The same while none of them has opened yet: the fourth is let through as a carrier of what may be one.
+    state = Admission.empty
+    for (const channelId of ["q1", "q2", "q3", "q4"])
+      state = Admission.begin(state, channelId, { channelId, tokenHash: "t", replica: "", stream: "same" })
+    expect([...state.pending.keys()].map((channel) => Admission.onlyAsStream(state, channel))).toEqual([
+      false,
+      false,
+      false,
+      true,
+    ])
+  })
 })

@@ -28,7 +28,12 @@ export interface DoubleSession {
   /** The supervisor's answer, and its stream once it has arrived. */
   readonly openRelay: (
     target: RelayOpen["target"],
-    options?: { readonly epoch?: bigint; readonly channelId?: string },
+    options?: {
+      readonly epoch?: bigint
+      readonly channelId?: string
+      /** Asks for a carrier of a stream. */
+      readonly stream?: { readonly key: Uint8Array; readonly kind: string; readonly binding: string }
+    },
   ) => Promise<RelayDuplex>
   /** Ends the session's stream and leaves the connection alone. */
   readonly end: () => void
@@ -159,8 +164,12 @@ export class GatewayDouble {
           const channelId = options.channelId ?? randomUUID()
           return new Promise((resolve, reject) => {
             this.#waiting.set(channelId, { resolve, reject, connectionId })
-            const fence = options.epoch === undefined ? {} : { holdfast: { epoch: options.epoch } }
-            void typed.send({ payload: { case: "relayOpen", value: { channelId, target, ...fence } } })
+            const { epoch = 0n, stream } = options
+            const holdfast =
+              stream === undefined
+                ? { epoch }
+                : { epoch, binding: stream.binding, stream: { key: stream.key, kind: stream.kind } }
+            void typed.send({ payload: { case: "relayOpen", value: { channelId, target, holdfast } } })
           })
         },
       })
