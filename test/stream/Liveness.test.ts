@@ -45,6 +45,23 @@ describe("a carrier", () => {
     expect(simulation.opening).toBe(true)
   })
 
+  it("is given up as soon when what came back was said before the bytes went out", () => {
+    const simulation = attached()
+    simulation.write("client", 1)
+    simulation.pump("client", 1)
+    simulation.deliver(0, "server", 1_000)
+    simulation.consume("server", 1)
+    simulation.advance(smallSettings.ackDelayMs)
+    simulation.pump("server", 10)
+    // The acknowledgement of the first byte crosses the second one, which is never heard of.
+    simulation.write("client", 1)
+    simulation.pump("client", 1)
+    simulation.deliver(0, "client", 1_000)
+    expect(simulation.ends.client.state.current?.heardMs).toBe(simulation.nowMs)
+    simulation.advance(smallSettings.probeMs + smallSettings.probeTimeoutMs)
+    expect(simulation.opening).toBe(true)
+  })
+
   it("costs an idle stream two small frames per idle interval", () => {
     const simulation = attached()
     let bytes = 0

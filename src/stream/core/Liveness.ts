@@ -15,9 +15,14 @@ export const heard = (current: Attached, nowMs: number): Attached => ({
   pingDue: false,
 })
 
-/** When a PING falls due on a silent carrier: soon after something was said, else rarely. */
-const probeAt = ({ settings }: StreamState, current: Attached): number =>
-  current.askedMs === undefined ? current.heardMs + settings.idleProbeMs : current.askedMs + settings.probeMs
+/**
+ * When a PING falls due on a silent carrier: soon after something was said, or heard while bytes are still out
+ * (it may have been said before they were), else rarely.
+ */
+const probeAt = ({ settings, send }: StreamState, current: Attached): number => {
+  if (current.askedMs !== undefined) return current.askedMs + settings.probeMs
+  return current.heardMs + (send.sent > send.acked ? settings.probeMs : settings.idleProbeMs)
+}
 
 /** A hello is answered at once, or after the server's application decided, by its deadline at the latest. */
 const welcomeUntil = ({ settings }: StreamState, { sinceMs, pondered }: Attached): number =>
