@@ -1,13 +1,16 @@
 /** Commands of the gateway double, run by bash as a supervisor's SSH server runs them. */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf"
 import { spawn as spawnPty } from "@lydell/node-pty"
 import { Status } from "../../src/domain/Status.ts"
+import type { ResumableDuplex } from "../../src/stream/ResumableDuplex.ts"
 import { grpcError } from "../../src/wire/grpc/GrpcError.ts"
 import type { MethodHandler } from "../../src/wire/grpc/GrpcServer.ts"
+import { MessageReader } from "../../src/wire/grpc/MessageReader.ts"
 import { methodPath, streamingHandler, type TypedServerCall } from "../../src/wire/grpc/Typed.ts"
 import {
-  type ExecSandboxEventSchema,
-  type ExecSandboxInputSchema,
+  ExecSandboxEventSchema,
+  ExecSandboxInputSchema,
   type ExecSandboxRequest,
   type ExecSandboxRequestSchema,
   OpenShell,
@@ -37,7 +40,10 @@ const rendered = (request: ExecSandboxRequest): string => {
   return cd + [...assignments, ...request.command.map(quote)].join(" ")
 }
 
-type Call = TypedServerCall<typeof ExecSandboxInputSchema, typeof ExecSandboxEventSchema>
+type Call = Pick<
+  TypedServerCall<typeof ExecSandboxInputSchema, typeof ExecSandboxEventSchema>,
+  "receive" | "send"
+> & { readonly signal: AbortSignal }
 type Output = TypedServerCall<typeof ExecSandboxRequestSchema, typeof ExecSandboxEventSchema>["send"]
 
 const environmentOf = ({ home }: Home): NodeJS.ProcessEnv => ({
@@ -81,7 +87,7 @@ const runTerminal = async (sandbox: Home, request: ExecSandboxRequest, call: Cal
     rows: request.rows === 0 ? 24 : request.rows,
     name: "xterm-256color",
   })
-  call.call.signal.addEventListener("abort", () => terminal.kill("SIGKILL"))
+  call.signal.addEventListener("abort", () => terminal.kill("SIGKILL"))
   let sending = Promise.resolve()
   terminal.onData((text) => {
     const data = Buffer.from(text, "utf8")
@@ -133,31 +139,61 @@ export const execHandlers = (find: (sandboxId: string) => Home): ReadonlyArray<[
     ],
     [
       methodPath(execSandboxInteractive),
-      streamingHandler(execSandboxInteractive, async (call) => {
-        const first = await call.receive()
-        if (first?.payload.case !== "start") {
-          throw grpcError(Status.INVALID_ARGUMENT, "first message must be a start payload")
-        }
-        const request = first.payload.value
-        const sandbox = find(request.sandboxId)
-        if (request.tty) return runTerminal(sandbox, request, call)
-        await runPiped(sandbox, rendered(request), call.send, call.call.signal, (child) => {
-          void eachInput(call, {
-            stdin: (data) =>
-              child.stdin.write(data)
-                ? undefined
-                : new Promise<void>((resolve) => {
-                    const settle = (): void => {
-                      child.stdin.off("drain", settle).off("close", settle)
-                      resolve()
-                    }
-                    child.stdin.once("drain", settle).once("close", settle)
-                  }),
-            resize: () => undefined,
-            end: () => child.stdin.end(),
-          })
-        })
-      }),
+      streamingHandler(execSandboxInteractive, ({ receive, send, call }) =>
+        converse(find, { receive, send, signal: call.signal }),
+      ),
     ],
   ]
+}
+
+const converse = async (find: (sandboxId: string) => Home, call: Call): Promise<void> => {
+  const first = await call.receive()
+  if (first?.payload.case !== "start") {
+    throw grpcError(Status.INVALID_ARGUMENT, "first message must be a start payload")
+  }
+  const request = first.payload.value
+  const sandbox = find(request.sandboxId)
+  if (request.tty) return runTerminal(sandbox, request, call)
+  await runPiped(sandbox, rendered(request), call.send, call.signal, (child) => {
+    void eachInput(call, {
+      stdin: (data) =>
+        child.stdin.write(data)
+          ? undefined
+          : new Promise<void>((resolve) => {
+              const settle = (): void => {
+                child.stdin.off("drain", settle).off("close", settle)
+                resolve()
+              }
+              child.stdin.once("drain", settle).once("close", settle)
+            }),
+      resize: () => undefined,
+      end: () => child.stdin.end(),
+    })
+  })
+}
+
+/** The same over a resumable stream: messages with a zero byte and their length in four bytes before them. */
+export const serveExecStream = async (
+  stream: ResumableDuplex,
+  find: (sandboxId: string) => Home,
+): Promise<void> => {
+  const gone = new AbortController()
+  stream.once("close", () => gone.abort())
+  const reader = new MessageReader(stream, 1_048_576)
+  const receive = async () => {
+    const bytes = await reader.read()
+    return bytes === undefined ? undefined : fromBinary(ExecSandboxInputSchema, bytes)
+  }
+  const send = async (event: MessageInitShape<typeof ExecSandboxEventSchema>): Promise<void> => {
+    const message = toBinary(ExecSandboxEventSchema, create(ExecSandboxEventSchema, event))
+    const prefix = Buffer.alloc(5)
+    prefix.writeUInt32BE(message.length, 1)
+    await new Promise<void>((resolve) => stream.write(Buffer.concat([prefix, message]), () => resolve()))
+  }
+  try {
+    await converse(find, { receive, send, signal: gone.signal })
+    stream.end()
+  } catch (cause) {
+    stream.abort("target", cause instanceof Error ? cause.message : "no reason")
+  }
 }

@@ -9,11 +9,17 @@ import { join } from "node:path"
 import type { MessageInitShape } from "@bufbuild/protobuf"
 import { Status } from "../../src/domain/Status.ts"
 import { grpcError } from "../../src/wire/grpc/GrpcError.ts"
-import { createGrpcServer, type MethodHandler } from "../../src/wire/grpc/GrpcServer.ts"
+import {
+  createGrpcServer,
+  type MethodHandler,
+  type ServerCall,
+  type ServerConnection,
+} from "../../src/wire/grpc/GrpcServer.ts"
 import { methodPath, unaryHandler } from "../../src/wire/grpc/Typed.ts"
 import { Admin } from "../../src/wire/HoldfastV1.ts"
 import { OpenShell, type SandboxLogLineSchema, SandboxPhase } from "../../src/wire/OpenShell.ts"
 import { execHandlers } from "./ExecDouble.ts"
+import type { FarEnd } from "./FarEnd.ts"
 import { forwardHandler, type StreamEvent, type Watcher, watchHandler, wireOf } from "./StreamDouble.ts"
 
 export interface DoubleSandbox {
@@ -41,9 +47,13 @@ export class GatewayDouble {
   initialPhase: SandboxPhase = SandboxPhase.READY
   /** Replaces the answer of a method while it is set. */
   readonly failures = new Map<string, ReturnType<typeof grpcError>>()
+  /** The supervisor's end of resumable streams; several doubles that share one are replicas of a cluster. */
+  farEnd: FarEnd | undefined
   /** Local ports that stand for the sandbox's SSH server. */
   sshPort = 0
   url = ""
+  /** Connections that made a call. */
+  readonly connections = new Map<string, ServerConnection>()
   readonly #watchers = new Set<Watcher>()
   readonly #root = mkdtempSync(join(tmpdir(), "holdfast-double-"))
   readonly #server = createGrpcServer({
@@ -86,6 +96,12 @@ export class GatewayDouble {
     }
     this.sandboxes.set(name, sandbox)
     return sandbox
+  }
+
+  /** Cuts every connection, as the death of the process does; new ones are taken. */
+  cut(): void {
+    for (const { session } of this.connections.values()) session.destroy()
+    this.connections.clear()
   }
 
   setPhase(sandbox: DoubleSandbox, phase: SandboxPhase, reason = ""): void {
@@ -204,12 +220,15 @@ export class GatewayDouble {
       [methodPath(service.watchSandbox), watchHandler((id) => this.#byId(id), this.#watchers)],
       [
         methodPath(service.forwardTcp),
-        forwardHandler((id, token, port) => {
-          const sandbox = this.#ready(id)
-          if (this.tokens.get(token) !== sandbox.id) {
-            throw grpcError(Status.UNAUTHENTICATED, "SSH session token not found")
-          }
-          return port ?? this.sshPort
+        forwardHandler({
+          farEnd: () => this.farEnd,
+          dial: (id, token, port) => {
+            const sandbox = this.#ready(id)
+            if (this.tokens.get(token) !== sandbox.id) {
+              throw grpcError(Status.UNAUTHENTICATED, "SSH session token not found")
+            }
+            return port ?? this.sshPort
+          },
         }),
       ],
       [
@@ -238,7 +257,8 @@ export class GatewayDouble {
 
   #recorded(path: string, handler: MethodHandler): MethodHandler {
     const name = path.slice(path.lastIndexOf("/") + 1)
-    const enter = (): void => {
+    const enter = ({ connection }: ServerCall): void => {
+      this.connections.set(connection.id, connection)
       this.calls.push(name)
       const failure = this.failures.get(name)
       if (failure !== undefined) throw failure
@@ -247,14 +267,14 @@ export class GatewayDouble {
       ? {
           kind: "unary",
           handle: async (call, message) => {
-            enter()
+            enter(call)
             return handler.handle(call, message)
           },
         }
       : {
           kind: "streaming",
           handle: async (call, incoming) => {
-            enter()
+            enter(call)
             return handler.handle(call, incoming)
           },
         }

@@ -13,6 +13,7 @@ import {
 } from "../../src/wire/OpenShell.ts"
 import { joinSocket } from "../../src/wire/RelayBridge.ts"
 import { serverLeg } from "../../src/wire/RelayLeg.ts"
+import type { FarEnd } from "./FarEnd.ts"
 import type { DoubleSandbox } from "./GatewayDouble.ts"
 
 export type StreamEvent = MessageInitShape<typeof SandboxStreamEventSchema>
@@ -47,17 +48,28 @@ export const watchHandler = (find: (id: string) => DoubleSandbox, watchers: Set<
     watchers.delete(watcher)
   })
 
-/** `dial` authorizes and yields the local port that stands for the target; no port means SSH. */
-export const forwardHandler = (
-  dial: (id: string, token: string, port: number | undefined) => number,
-): MethodHandler =>
+export interface ForwardRules {
+  /** Authorizes and yields the local port that stands for the target; no port means SSH. */
+  readonly dial: (id: string, token: string, port: number | undefined) => number
+  /** Where carriers of resumable streams end; without it every relay is a plain one. */
+  readonly farEnd: () => FarEnd | undefined
+}
+
+export const forwardHandler = ({ dial, farEnd }: ForwardRules): MethodHandler =>
   streamingHandler(OpenShell.method.forwardTcp, async ({ call, incoming, receive }) => {
     const first = await receive()
     const init = first?.payload.case === "init" ? first.payload.value : undefined
     if (init === undefined) throw grpcError(Status.INVALID_ARGUMENT, "first TcpForwardFrame must be init")
-    const { target } = init
+    const { target, holdfast } = init
+    const end = farEnd()
     const asked = target.case === "tcp" ? target.value.port : undefined
-    const port = dial(init.sandboxId, init.authorizationToken, asked)
+    if (end !== undefined && holdfast?.kind === "exec") {
+      if (init.authorizationToken !== "") throw grpcError(Status.INVALID_ARGUMENT, "an exec has no token")
+    } else if (init.authorizationToken === "")
+      throw grpcError(Status.UNAUTHENTICATED, "authorization_token is required for ForwardTcp")
+    const port = holdfast?.kind === "exec" ? 0 : dial(init.sandboxId, init.authorizationToken, asked)
+    if (end !== undefined && holdfast !== undefined)
+      return end.take(call, incoming, Buffer.from(holdfast.key))
     const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true })
     await new Promise<void>((resolve, reject) => {
       socket.once("connect", resolve)
