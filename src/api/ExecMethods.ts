@@ -6,7 +6,7 @@ import { InvalidArgument, Unavailable } from "../domain/Errors.ts"
 import { renderCommand, timedOutExitCode, tooLongText } from "../domain/ExecRequest.ts"
 import { limits } from "../domain/Limits.ts"
 import { noExitStatus, type RunningExec, startExec } from "../edge/ExecSession.ts"
-import { RelayOpener } from "../edge/RelayOpener.ts"
+import { ReplicaStreams } from "../edge/ReplicaStreams.ts"
 import type { GrpcError } from "../wire/grpc/GrpcError.ts"
 import type { TypedServerCall } from "../wire/grpc/Typed.ts"
 import { type ExecSandboxEventSchema, type ExecSandboxRequest, OpenShell } from "../wire/OpenShell.ts"
@@ -14,6 +14,8 @@ import { RelayDuplex } from "../wire/RelayDuplex.ts"
 import { openShellAccess as access } from "./Access.ts"
 import { receive, send, streaming } from "./Endpoint.ts"
 import { relayFailure } from "./ForwardMethods.ts"
+import type { Principal } from "./Principal.ts"
+import { bindingOf } from "./StreamCarriers.ts"
 import * as Validate from "./Validate.ts"
 
 const { method } = OpenShell
@@ -69,24 +71,30 @@ const copyOut = <I extends DescMessage>(
     }
   })
 
-const open = (request: ExecSandboxRequest, defaultSize: { readonly cols: number; readonly rows: number }) =>
+const open = (
+  request: ExecSandboxRequest,
+  principal: Principal,
+  defaultSize: { readonly cols: number; readonly rows: number },
+) =>
   Effect.gen(function* () {
     yield* Validate.exec(request)
     const command = renderCommand(request)
     if (command === undefined) return yield* new InvalidArgument({ message: tooLongText })
-    const opener = yield* RelayOpener
-    const { leg } = yield* relayFailure(
-      opener.open({
+    const streams = yield* ReplicaStreams
+    const opened = yield* relayFailure(
+      streams.open({
         sandboxId: request.sandboxId,
         target: { kind: "ssh" },
         serviceId: "exec",
         tokenHash: "",
+        binding: bindingOf(principal, request.sandboxId),
       }),
     )
     const terminal = request.tty
       ? { cols: request.cols || defaultSize.cols, rows: request.rows || defaultSize.rows }
       : undefined
-    return yield* startExec(new RelayDuplex(leg), command, terminal)
+    const relay = opened._tag === "Stream" ? opened.stream : new RelayDuplex(opened.leg)
+    return yield* startExec(relay, command, terminal)
   })
 
 /** Output, then the exit event; a command that outlives its timeout ends with exit code 124. */
@@ -113,11 +121,11 @@ const pump = <I extends DescMessage>(
     yield* send(typed, { payload: { case: "exit", value: { exitCode } } })
   })
 
-const execSandbox = streaming(method.execSandbox, access.execSandbox, (typed) =>
+const execSandbox = streaming(method.execSandbox, access.execSandbox, (typed, { principal }) =>
   Effect.gen(function* () {
     const request = yield* receive(typed)
     if (request === undefined) return yield* new InvalidArgument({ message: "sandbox_id is required" })
-    const running = yield* open(request, { cols: 0, rows: 0 })
+    const running = yield* open(request, principal, { cols: 0, rows: 0 })
     typed.call.sendHeaders()
     running.channel.end(Buffer.from(request.stdin))
     yield* pump(typed, running, request.timeoutSeconds)
@@ -151,7 +159,7 @@ const feed = (
 const execSandboxInteractive = streaming(
   method.execSandboxInteractive,
   access.execSandboxInteractive,
-  (typed) =>
+  (typed, { principal }) =>
     Effect.gen(function* () {
       const first = yield* receive(typed)
       if (first === undefined)
@@ -159,7 +167,7 @@ const execSandboxInteractive = streaming(
       if (first.payload.case !== "start")
         return yield* new InvalidArgument({ message: "first message must be a start payload" })
       const request = first.payload.value
-      const running = yield* open(request, { cols: 80, rows: 24 })
+      const running = yield* open(request, principal, { cols: 80, rows: 24 })
       typed.call.sendHeaders()
       if (request.stdin.length > 0) running.channel.write(request.stdin)
       yield* feed(typed, running.channel).pipe(Effect.ignore, Effect.forkScoped)

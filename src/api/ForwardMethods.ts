@@ -1,8 +1,10 @@
 /** `ForwardTcp` and `RelayStream`: the two ends of a relay. After their first frame the bytes pass uncut. */
 import { Effect } from "effect"
 import { InvalidArgument, Unauthenticated, Unavailable } from "../domain/Errors.ts"
+import { joinStream } from "../edge/JoinStream.ts"
 import { LocalEdge } from "../edge/LocalEdge.ts"
 import { RelayOpener } from "../edge/RelayOpener.ts"
+import { ReplicaStreams } from "../edge/ReplicaStreams.ts"
 import { splice } from "../edge/Splice.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { OpenShell } from "../wire/OpenShell.ts"
@@ -14,7 +16,7 @@ import { byId, requireReady } from "./Lookup.ts"
 import { authorize } from "./Principal.ts"
 import { targetFromWire } from "./SandboxCodec.ts"
 import { hashToken } from "./SshSessionMethods.ts"
-import { carrierFromWire } from "./StreamCarriers.ts"
+import { bindingOf, carrierFromWire } from "./StreamCarriers.ts"
 
 const { method } = OpenShell
 
@@ -48,26 +50,31 @@ const forwardTcp = streaming(method.forwardTcp, access.forwardTcp, (typed, { pri
       return yield* new Unauthenticated({ message: "authorization_token is required for ForwardTcp" })
     }
     // The actor knows the sandbox and its phase from memory: no statement is needed to open.
-    const opener = yield* RelayOpener
     const metrics = yield* Metrics
+    const options = {
+      sandboxId: init.sandboxId,
+      target,
+      serviceId: init.serviceId,
+      tokenHash: init.authorizationToken === "" ? "" : hashToken(init.authorizationToken),
+    }
     const opened = yield* relayFailure(
-      opener.open({
-        sandboxId: init.sandboxId,
-        target,
-        serviceId: init.serviceId,
-        tokenHash: init.authorizationToken === "" ? "" : hashToken(init.authorizationToken),
-        stream,
-      }),
+      stream === undefined
+        ? (yield* ReplicaStreams).open({ ...options, binding: bindingOf(principal, init.sandboxId) })
+        : Effect.map((yield* RelayOpener).open({ ...options, stream }), (relay) => {
+            if (relay.stream) typed.call.sendHeaders(streamMetadata)
+            return { _tag: "Plain" as const, leg: relay.leg }
+          }),
     )
-    if (opened.stream) typed.call.sendHeaders(streamMetadata)
     const client = serverLeg(typed.call, typed.incoming)
+    const count = (direction: "in" | "out", bytes: number) => metrics.relayBytes.inc({ direction }, bytes)
     yield* Effect.promise(() =>
-      splice(client, opened.leg, {
-        guardA: true,
-        guardB: false,
-        onBytes: (direction, bytes) =>
-          metrics.relayBytes.inc({ direction: direction === "a" ? "in" : "out" }, bytes),
-      }),
+      opened._tag === "Stream"
+        ? joinStream(client, opened.stream, count)
+        : splice(client, opened.leg, {
+            guardA: true,
+            guardB: false,
+            onBytes: (direction, bytes) => count(direction === "a" ? "in" : "out", bytes),
+          }),
     )
   }).pipe(Effect.scoped),
 )

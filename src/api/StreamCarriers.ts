@@ -40,5 +40,6 @@ export const carrierFromWire = (
     key: Buffer.from(holdfast.key).toString("hex"),
     kind,
     binding: bindingOf(principal, sandboxId),
+    byReplica: false,
   })
 }

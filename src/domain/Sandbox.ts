@@ -112,6 +112,8 @@ export const StreamCarrier = Schema.Struct({
   kind: Schema.Literal("ssh", "tcp", "exec"),
   /** On whose behalf; the same wherever the client comes in. */
   binding: Schema.String,
+  /** The client's replica resumes, not the client: of use only where the session is on another replica. */
+  byReplica: Schema.Boolean,
 })
 export type StreamCarrier = typeof StreamCarrier.Type
 

@@ -50,8 +50,10 @@ interface Live {
 const asStream = (
   session: Session,
   { stream, streamOnly }: EdgeOpen,
+  local: boolean,
 ): Effect.Effect<boolean, FailedPrecondition | LimitReached> => {
-  if (stream === undefined || session.serves(stream.kind)) return Effect.succeed(stream !== undefined)
+  if (stream === undefined || (stream.byReplica && local)) return Effect.succeed(false)
+  if (session.serves(stream.kind)) return Effect.succeed(true)
   if (stream.kind === "exec")
     return Effect.fail(
       new FailedPrecondition({
@@ -109,11 +111,11 @@ const make = Effect.gen(function* () {
       if (pending.size >= limits.relayPendingPerProcess)
         return yield* new LimitReached({ message: "too many pending relays on this replica" })
       const { channelId, target, serviceId, fence } = request
-      const stream = yield* asStream(session, request)
-      if (!session.openRelay(channelId, target, serviceId, fence.epoch, stream ? request.stream : undefined))
-        return yield* new Unavailable({ message: "the supervisor does not read its session" })
       const { rendezvous } = request
       const local = rendezvous.replica === config.incarnation
+      const stream = yield* asStream(session, request, local)
+      if (!session.openRelay(channelId, target, serviceId, fence.epoch, stream ? request.stream : undefined))
+        return yield* new Unavailable({ message: "the supervisor does not read its session" })
       let settleNow: Pending["settle"] = () => {}
       const settled = new Promise<Effect.Effect<void, OpenFailure>>((resolve) => {
         settleNow = resolve

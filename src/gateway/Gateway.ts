@@ -20,6 +20,7 @@ import * as ClusterEdges from "../edge/ClusterEdges.ts"
 import { LocalEdge } from "../edge/LocalEdge.ts"
 import { PeerLegs } from "../edge/PeerLegs.ts"
 import { RelayOpener } from "../edge/RelayOpener.ts"
+import { ReplicaStreams } from "../edge/ReplicaStreams.ts"
 import { SessionStream } from "../edge/SessionStream.ts"
 import * as Logs from "../observe/Logs.ts"
 import { Metrics } from "../observe/Metrics.ts"
@@ -89,9 +90,11 @@ export const layer = (settings: GatewaySettings) => {
   )
   const peers = Layer.mergeAll(PeerListener.layer, Layer.provide(PeerDialer.layer, Cluster.serialization))
 
+  const streams = Layer.provideMerge(ReplicaStreams.layer, RelayOpener.layer)
+
   return Layer.mergeAll(clientListeners(settings), healthListener(settings), probe).pipe(
     Layer.provideMerge(Layer.mergeAll(SandboxActor.layer, Reconciler.layer)),
-    Layer.provideMerge(Layer.mergeAll(RelayOpener.layer, SessionStream.layer, ClusterEdges.serverLayer)),
+    Layer.provideMerge(Layer.mergeAll(streams, SessionStream.layer, ClusterEdges.serverLayer)),
     Layer.provideMerge(ClusterEdges.layer),
     Layer.provideMerge(LocalEdge.layer),
     Layer.provideMerge(PeerLegs.layer),

@@ -1,11 +1,11 @@
 /** Resumable streams between a client of ours and a real supervisor, while real replicas are killed. */
 import { createHash, randomBytes } from "node:crypto"
+import type { Duplex } from "node:stream"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import type { ResumableDuplex } from "../../src/stream/ResumableDuplex.ts"
-import { callUnary } from "../../src/wire/grpc/Typed.ts"
+import { callUnary, openTyped } from "../../src/wire/grpc/Typed.ts"
 import { OpenShell } from "../../src/wire/OpenShell.ts"
 import { TestCluster, until } from "../kit/Cluster.ts"
-import { type EchoServer, echoServer, sshToken } from "../kit/Forward.ts"
+import { type EchoServer, echoServer, openForward, sshToken } from "../kit/Forward.ts"
 import { execStream, openCarrier, openStream } from "../kit/Streams.ts"
 
 const payloadBytes = 8 * 1024 * 1024
@@ -37,7 +37,7 @@ const via = (name: string, order: "first" | "never") => {
 const located = () => cluster.locate(id)
 
 /** Sends random bytes and gets them back; `midway` happens when a quarter has returned. */
-const echoed = async (stream: ResumableDuplex, midway: () => Promise<unknown>) => {
+const echoed = async (stream: Duplex, midway: () => Promise<unknown>) => {
   const payload = randomBytes(payloadBytes)
   const chunks: Buffer[] = []
   let size = 0
@@ -114,6 +114,40 @@ describe("a stream survives kill -9 of", () => {
     const lines = Array.from({ length: 40_000 }, (_, index) => `line ${index}\n`)
     expect(sha256(stdout)).toBe(sha256(Buffer.from(lines.join(""))))
     expect(exitCode).toBe(3)
+    await backToThree(holder)
+  }, 90_000)
+})
+
+describe("a client without the extension, when the session's holder is killed,", () => {
+  it("goes on with its forward, because its replica resumes", async () => {
+    const holder = (await located()).sessionHolder
+    const connection = await cluster.connection(cluster.names.find((name) => name !== holder) ?? "")
+    const token = await sshToken(connection, id)
+    const stream = await openForward(connection, { sandboxId: id, token, port: target.port })
+    const { sent, received } = await echoed(stream, () => cluster.kill(holder))
+    expect(received).toBe(sent)
+    await backToThree(holder)
+  }, 90_000)
+
+  it("goes on with its command", async () => {
+    const holder = (await located()).sessionHolder
+    const connection = await cluster.connection(cluster.names.find((name) => name !== holder) ?? "")
+    const call = openTyped(connection, OpenShell.method.execSandbox)
+    const script = "seq 1 50000; sleep 1; seq 50001 100000; exit 5"
+    await call.send({ sandboxId: id, command: ["sh", "-c", script] })
+    call.end()
+    const stdout: Uint8Array[] = []
+    let exitCode: number | undefined
+    let killed: Promise<unknown> | undefined
+    for (let event = await call.receive(); event !== undefined; event = await call.receive()) {
+      if (event.payload.case === "exit") exitCode = event.payload.value.exitCode
+      if (event.payload.case !== "stdout") continue
+      stdout.push(event.payload.value.data)
+      killed ??= cluster.kill(holder)
+    }
+    await killed
+    const lines = Array.from({ length: 100_000 }, (_, index) => `${index + 1}\n`)
+    expect([sha256(Buffer.concat(stdout)), exitCode]).toEqual([sha256(Buffer.from(lines.join(""))), 5])
     await backToThree(holder)
   }, 90_000)
 })
