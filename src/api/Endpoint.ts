@@ -27,6 +27,17 @@ export interface Context {
   readonly principal: Principal
 }
 
+/**
+ * A stream that was set up and now lives without a fiber: a fiber that only waits for the end of a session or
+ * relay holds tens of kilobytes. A rejection becomes the call's status.
+ */
+export class Lasting {
+  readonly until: Promise<void>
+  constructor(until: Promise<void>) {
+    this.until = until
+  }
+}
+
 /** A method with its handler, not yet bound to a listener. */
 export interface Endpoint<R> {
   readonly path: string
@@ -91,13 +102,16 @@ export const unary = <I extends DescMessage, O extends DescMessage, R>(
 export const streaming = <I extends DescMessage, O extends DescMessage, R>(
   method: TypedMethod<I, O>,
   access: Access,
-  handle: (typed: TypedServerCall<I, O>, context: Context) => Effect.Effect<void, Failure, R>,
+  handle: (typed: TypedServerCall<I, O>, context: Context) => Effect.Effect<unknown, Failure, R>,
 ): Endpoint<R> => ({
   path: methodPath(method),
   bind: (runtime, loopbackListener) =>
-    streamingHandler(method, (typed) =>
-      run(runtime, loopbackListener, access, typed.call, (context) => handle(typed, context)),
-    ),
+    streamingHandler(method, async (typed) => {
+      const outcome = await run(runtime, loopbackListener, access, typed.call, (context) =>
+        handle(typed, context),
+      )
+      if (outcome instanceof Lasting) await outcome.until
+    }),
 })
 
 /** The next message of a stream, with its failure as it will be answered. */

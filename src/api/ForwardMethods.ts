@@ -11,7 +11,7 @@ import { OpenShell } from "../wire/OpenShell.ts"
 import { serverLeg } from "../wire/RelayLeg.ts"
 import { streamMetadata } from "../wire/StreamMetadata.ts"
 import { openShellAccess as access } from "./Access.ts"
-import { receive, streaming } from "./Endpoint.ts"
+import { Lasting, receive, streaming } from "./Endpoint.ts"
 import { byId, requireReady } from "./Lookup.ts"
 import { authorize } from "./Principal.ts"
 import { targetFromWire } from "./SandboxCodec.ts"
@@ -92,7 +92,7 @@ const relayStream = streaming(method.relayStream, access.relayStream, (typed, { 
     const { stream } = typed.call
     const closed = new Promise<void>((resolve) => stream.once("close", resolve))
     yield* edge.claim(sandboxId, first.payload.value.channelId, typed.call, typed.incoming)
-    yield* Effect.promise(() => closed)
+    return new Lasting(closed)
   }),
 )
 
