@@ -6,6 +6,7 @@ const processSuites = [
   "test/chaos/**/*.test.ts",
   "test/cli/**/*.test.ts",
   "test/cluster/**/*.test.ts",
+  "test/drill/process/**/*.test.ts",
   "test/driver/**/*.test.ts",
   "test/interop/**/*.test.ts",
   "test/local/**/*.test.ts",

@@ -1,15 +1,18 @@
 /** `holdfast drill`: plays failure scenarios and prints what clients noticed of them. */
-import { Effect, type Scope } from "effect"
+import { Clock, Effect, type Scope } from "effect"
 import type { DrillOptions } from "../cli/Dependencies.ts"
 import { CliFailure, usageFailure } from "../cli/Failure.ts"
-import { colorOn, print, say } from "../cli/Output.ts"
-import type { CannotRunHere, DrillError } from "./DrillError.ts"
+import { colorOn, print, printJsonLine, say } from "../cli/Output.ts"
+import { CannotRunHere, type DrillError } from "./DrillError.ts"
 import { play } from "./Play.ts"
 import { type ScenarioName, scenarioNames } from "./scenarios/Names.ts"
-import { scenarios } from "./scenarios/Scenarios.ts"
+import { entryOf } from "./scenarios/Scenarios.ts"
 import { render } from "./score/Render.ts"
 import type { Scoreboard } from "./score/Scoreboard.ts"
+import * as Elsewhere from "./sites/Elsewhere.ts"
 import * as OwnCluster from "./sites/OwnCluster.ts"
+import * as RunningUp from "./sites/RunningUp.ts"
+import type { Site } from "./sites/Site.ts"
 
 /** EX_TEMPFAIL of sysexits.h: this machine or account cannot play the scenario. */
 const cannotRunHereCode = 75
@@ -22,38 +25,79 @@ const sandboxesFor = (streams: number): number => Math.max(3, Math.ceil(streams 
 const isScenario = (name: string): name is ScenarioName => scenarioNames.some((known) => known === name)
 
 const asFailure = (error: DrillError): CliFailure =>
-  new CliFailure({ what: "the drill cannot go on", why: error.message, exitCode: 1, cause: error })
+  new CliFailure({
+    what: "the drill cannot go on",
+    why: error.message,
+    next: "Start a cluster with `holdfast up`, name its directory with --state, or let the drill start one with --local.",
+    exitCode: 1,
+    cause: error,
+  })
+
+const siteOf = (
+  name: ScenarioName,
+  options: DrillOptions,
+): Effect.Effect<Site, DrillError | CannotRunHere, Scope.Scope> => {
+  const { replicas, partitioned } = entryOf(name, options)
+  if (options.local) return OwnCluster.start({ replicas, partitioned })
+  if (name === "watch") return Elsewhere.find(options.globals)
+  if (partitioned) {
+    return Effect.fail(
+      new CannotRunHere({
+        message: "partition needs a cluster whose network it made: play it with --local",
+      }),
+    )
+  }
+  return RunningUp.find(options.stateDirectory)
+}
 
 const playOne = (
   name: ScenarioName,
   options: DrillOptions,
-): Effect.Effect<Scoreboard, DrillError | CannotRunHere | CliFailure> =>
+): Effect.Effect<Scoreboard, DrillError | CannotRunHere> =>
   Effect.gen(function* () {
-    const entry = scenarios[name]
-    if (entry === undefined) return yield* usageFailure(`there is no scenario ${name}`)
     const streams = options.streams ?? (options.quick ? 12 : 24)
-    const site = yield* OwnCluster.start({ replicas: entry.replicas })
-    const { controls } = site
-    if (controls === undefined) return yield* usageFailure("no controls")
+    const site = yield* siteOf(name, options)
     return yield* play({
-      ...{ scenario: name, play: entry.play, site, controls, streams },
+      ...{ scenario: name, play: entryOf(name, options).play, site, streams },
       sandboxes: options.sandboxes ?? sandboxesFor(streams),
       quick: options.quick,
-      seed: options.seed ?? Date.now() % 2 ** 31,
+      seed: options.seed ?? (yield* Clock.currentTimeMillis) % 2 ** 31,
       say,
     })
   }).pipe(Effect.scoped)
 
-export const runDrill = (options: DrillOptions): Effect.Effect<number, CliFailure, Scope.Scope> =>
-  Effect.gen(function* () {
-    const { scenario } = options
-    if (!isScenario(scenario)) return yield* usageFailure(`there is no scenario ${scenario}`)
-    const board = yield* playOne(scenario, options).pipe(Effect.catchTag("DrillError", asFailure))
-    if (options.json) yield* print(`${JSON.stringify(board)}\n`)
-    else yield* print(`\n${render(board, colorOn(process.stdout, true))}`)
-    return board.missed.length === 0 ? 0 : 1
-  }).pipe(
-    Effect.catchTag("CannotRunHere", (error) =>
-      Effect.zipRight(say(`SKIPPED: ${error.message}`), Effect.succeed(cannotRunHereCode)),
+/** Prints what was found; the exit code of this scenario. */
+const report = (name: ScenarioName, options: DrillOptions): Effect.Effect<number, CliFailure> =>
+  playOne(name, options).pipe(
+    Effect.flatMap((board) =>
+      Effect.as(
+        options.json ? printJsonLine(board) : print(`\n${render(board, colorOn(process.stdout, true))}\n`),
+        board.missed.length === 0 ? 0 : 1,
+      ),
     ),
+    Effect.catchTag("CannotRunHere", ({ message }) =>
+      Effect.zipRight(
+        options.json ? printJsonLine({ scenario: name, skipped: message }) : Effect.void,
+        Effect.as(say(`SKIPPED ${name}: ${message}`), cannotRunHereCode),
+      ),
+    ),
+    Effect.catchTag("DrillError", asFailure),
   )
+
+/** A missed threshold outweighs a scenario that cannot be played here. */
+const worst = (codes: ReadonlyArray<number>): number =>
+  codes.includes(1) ? 1 : codes.includes(cannotRunHereCode) ? cannotRunHereCode : 0
+
+export const runDrill = (options: DrillOptions): Effect.Effect<number, CliFailure> => {
+  const { scenario } = options
+  if (scenario === "all") {
+    const names = scenarioNames.filter((name) => name !== "watch")
+    return Effect.map(
+      Effect.forEach(names, (name) => report(name, options)),
+      worst,
+    )
+  }
+  return isScenario(scenario)
+    ? report(scenario, options)
+    : Effect.fail(usageFailure(`there is no scenario ${scenario}`))
+}

@@ -5,6 +5,7 @@ import path from "node:path"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import { Clock, Effect } from "effect"
 import { GatewayClient } from "../client/GatewayClient.ts"
+import { limits } from "../domain/Limits.ts"
 import { type CannotRunHere, DrillError } from "./DrillError.ts"
 import * as Load from "./load/Load.ts"
 import type { Pace } from "./load/LoadStream.ts"
@@ -16,12 +17,12 @@ import { thresholdsTable } from "./score/Thresholds.ts"
 import type { Controls, Site } from "./sites/Site.ts"
 import * as Owners from "./watch/Owners.ts"
 import * as Prober from "./watch/Prober.ts"
+import { directClients } from "./watch/Replicas.ts"
 
 export interface PlayOptions {
   readonly scenario: ScenarioName
   readonly play: Scenario
   readonly site: Site
-  readonly controls: Controls
   readonly streams: number
   readonly sandboxes: number
   readonly quick: boolean
@@ -67,9 +68,24 @@ const playTo = (stage: Stage, play: Scenario): Effect.Effect<void, CannotRunHere
     ),
   )
 
+const unreachable = new DrillError({
+  message: "the processes of this cluster cannot be reached from here",
+})
+
+const noControls: Controls = {
+  kill: () => unreachable,
+  stop: () => unreachable,
+  start: () => unreachable,
+  freeze: () => unreachable,
+  thaw: () => unreachable,
+  add: unreachable,
+  database: { stop: unreachable, start: unreachable },
+  links: undefined,
+}
+
 export const play = (options: PlayOptions): Effect.Effect<Scoreboard, DrillError | CannotRunHere> =>
   Effect.gen(function* () {
-    const { site, controls, quick, seed, say, scenario } = options
+    const { site, quick, seed, say, scenario } = options
     const startedAtMs = performance.now()
     const directory = yield* scratchDirectory
     const client = yield* GatewayClient.make({ endpoint: site.endpoint, workspace: site.workspace })
@@ -81,6 +97,7 @@ export const play = (options: PlayOptions): Effect.Effect<Scoreboard, DrillError
       keep: site.disposable,
     })
     const prober = yield* Prober.start(site, places)
+    const clients = yield* directClients(site, limits.drillAskMs)
     const owners = yield* Owners.start(site, places)
     const load = yield* Load.start({
       ...{ endpoint: site.endpoint, workspace: site.workspace, places, seed, directory },
@@ -94,7 +111,10 @@ export const play = (options: PlayOptions): Effect.Effect<Scoreboard, DrillError
     const delay = yield* loopDelay
     yield* load.beginWindow
     prober.beginWindow()
-    const stage = new Stage({ site, controls, client, prober, places, quick, say })
+    const stage = new Stage({
+      ...{ site, controls: site.controls ?? noControls, clients, prober, places, quick, say },
+      moves: owners.moves,
+    })
     yield* playTo(stage, options.play)
     yield* Effect.sleep(calmMs(quick))
     const opens = [...prober.samples()]
@@ -119,7 +139,3 @@ export const play = (options: PlayOptions): Effect.Effect<Scoreboard, DrillError
       thresholdsTable[scenario],
     )
   }).pipe(Effect.scoped)
-
-export const noControls = new DrillError({
-  message: "the processes of this cluster cannot be reached from here",
-})

@@ -7,13 +7,15 @@ import type { Place } from "./load/LoadStream.ts"
 import type { Found, Mark } from "./score/Scoreboard.ts"
 import type { Controls, Site } from "./sites/Site.ts"
 import type { Prober } from "./watch/Prober.ts"
-import { type Location, locate, untilWhole } from "./watch/Whole.ts"
+import type { DirectClients } from "./watch/Replicas.ts"
+import { clientOf, type Location, locate, untilWhole } from "./watch/Whole.ts"
 
 export interface StageOptions {
   readonly site: Site
   readonly controls: Controls
-  /** Through the gateway's address. */
-  readonly client: GatewayClientService
+  readonly clients: DirectClients
+  /** Moves of sessions so far. */
+  readonly moves: () => number
   readonly prober: Prober
   readonly places: ReadonlyArray<Place>
   readonly quick: boolean
@@ -26,8 +28,9 @@ export type Scenario = (stage: Stage) => Effect.Effect<void, DrillError | Cannot
 export class Stage {
   readonly controls: Controls
   readonly quick: boolean
-  readonly client: GatewayClientService
   readonly places: ReadonlyArray<Place>
+  readonly moves: () => number
+  readonly #away = new Set<string>()
   readonly #options: StageOptions
   readonly #startedAtMs = performance.now()
   readonly #marks: Array<Mark> = []
@@ -40,8 +43,8 @@ export class Stage {
     this.#options = options
     this.controls = options.controls
     this.quick = options.quick
-    this.client = options.client
     this.places = options.places
+    this.moves = options.moves
   }
 
   /** Names of the replicas that run, in order. */
@@ -50,7 +53,19 @@ export class Stage {
   }
 
   get locations(): Effect.Effect<ReadonlyArray<Location>, DrillError> {
-    return locate(this.client, this.places)
+    return Effect.flatMap(this.client, (client) => locate(client, this.places))
+  }
+
+  /** Of a replica that should work. */
+  get client(): Effect.Effect<GatewayClientService, DrillError> {
+    const { site, clients } = this.#options
+    return Effect.flatMap(this.names, (names) =>
+      clientOf(
+        site,
+        clients,
+        names.filter((name) => !this.#away.has(name)),
+      ),
+    )
   }
 
   /** Writes down what happens now. */
@@ -64,7 +79,11 @@ export class Stage {
 
   /** Whether opens through a replica are expected to work. */
   setAway(name: string, away: boolean): Effect.Effect<void> {
-    return Effect.sync(() => this.#options.prober.setAway(name, away))
+    return Effect.sync(() => {
+      this.#options.prober.setAway(name, away)
+      if (away) this.#away.add(name)
+      else this.#away.delete(name)
+    })
   }
 
   /**
@@ -72,8 +91,8 @@ export class Stage {
    * succeed. That it takes too long is a finding and not an error.
    */
   converge(names: ReadonlyArray<string>): Effect.Effect<void> {
-    const { site, client, prober, places } = this.#options
-    return untilWhole({ site, client, prober, places, names }).pipe(
+    const { site, clients, prober, places } = this.#options
+    return untilWhole({ site, clients, prober, places, names }).pipe(
       Effect.matchEffect({
         onSuccess: (tookMs) => {
           this.#convergeMs = this.#convergeMs === undefined ? undefined : Math.max(this.#convergeMs, tookMs)

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto"
 import { readFile, rename, rm, stat, writeFile } from "node:fs/promises"
 import path from "node:path"
-import { Effect, Schedule, type Scope } from "effect"
+import { Effect, ExecutionStrategy, Exit, Schedule, Scope } from "effect"
 import pg from "pg"
 import * as KeyedLock from "../driver/KeyedLock.ts"
 import { runCommand } from "./Command.ts"
@@ -28,9 +28,14 @@ export interface EmbeddedPostgresOptions extends ServerOptions {
 export interface EmbeddedPostgres {
   /** `postgres://holdfast:<password>@127.0.0.1:<port>/holdfast` */
   readonly url: string
+  /** Of the server that runs, or ran last. */
   readonly pid: number
-  /** Completes when the server ends, whoever ended it. */
+  /** Completes when the server that runs now ends, whoever ended it. */
   readonly exited: Effect.Effect<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>
+  /** Ends the server; connections are closed at once. */
+  readonly stop: Effect.Effect<void>
+  /** Starts it again after `stop`, on the same port. */
+  readonly restart: Effect.Effect<void, EmbeddedPostgresError>
 }
 
 const user = "holdfast"
@@ -121,14 +126,33 @@ export const start = (
       readFile(path.join(place.home, "password"), "utf8"),
     )
     yield* endLeftover(options.dataDir)
-    // The remaining children of a server that was killed let go of its memory within moments.
-    const child = yield* startServer(options, place).pipe(
-      Effect.retry({
-        while: (error) => error.message.includes("shared memory block"),
-        schedule: Schedule.spaced(200).pipe(Schedule.intersect(Schedule.recurs(20))),
-      }),
-    )
+    const scope = yield* Effect.scope
+    const launch = Effect.gen(function* () {
+      const life = yield* Scope.fork(scope, ExecutionStrategy.sequential)
+      // The remaining children of a server that was killed let go of its memory within moments.
+      const child = yield* startServer(options, place).pipe(
+        Scope.extend(life),
+        Effect.retry({
+          while: (error) => error.message.includes("shared memory block"),
+          schedule: Schedule.spaced(200).pipe(Schedule.intersect(Schedule.recurs(20))),
+        }),
+      )
+      return { life, child }
+    })
+    let running = yield* launch
+    const stop = Effect.suspend(() => Scope.close(running.life, Exit.void))
     const server = `postgres://${user}:${password.trim()}@127.0.0.1:${options.port}`
     yield* attempt("cannot reach the Postgres that was just started", () => makeDatabase(server))
-    return { url: `${server}/${database}`, pid: child.pid ?? 0, exited: exitOf(child) }
+    return {
+      url: `${server}/${database}`,
+      get pid() {
+        return running.child.pid ?? 0
+      },
+      exited: Effect.suspend(() => exitOf(running.child)),
+      stop,
+      restart: Effect.gen(function* () {
+        yield* stop
+        running = yield* launch
+      }),
+    }
   })

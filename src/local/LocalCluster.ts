@@ -51,10 +51,23 @@ export interface LocalClusterOptions {
   /** `none` for data that a power failure may take. Default `full`. */
   readonly durability?: "full" | "none"
   /** Settings of a replica in place of, or besides, the usual. */
-  readonly environment?: (name: string) => Readonly<Record<string, string>>
+  readonly environment?: (
+    name: string,
+    usual: Readonly<Record<string, string>>,
+  ) => Readonly<Record<string, string>>
   /** The gateway program and its arguments, in place of this installation's `gateway run`. */
   readonly gatewayCommand?: ReadonlyArray<string>
   readonly onEvent?: (event: LocalClusterEvent) => void
+}
+
+export interface LocalPostgres {
+  readonly url: string
+  /** Of the server that runs, or ran last. */
+  readonly pid: number
+  /** Ends the server and leaves everything else running; returns when it is gone. */
+  readonly stop: Effect.Effect<void>
+  /** Starts it with the data that it had, stopping it first if it runs; returns when it takes connections. */
+  readonly restart: Effect.Effect<void, LocalClusterError>
 }
 
 export interface LocalCluster {
@@ -62,7 +75,7 @@ export interface LocalCluster {
   /** URL of the front door. */
   readonly frontDoor: string
   /** Absent on SQLite and on a database of the caller's. */
-  readonly postgres: { readonly url: string; readonly pid: number } | undefined
+  readonly postgres: LocalPostgres | undefined
   /** Those that this cluster started, running or not, in order of their names. */
   readonly replicas: () => ReadonlyArray<LocalReplica>
   /** Fails for a name that this cluster does not have. */
@@ -120,11 +133,43 @@ const database = (
       durability: options.durability ?? "full",
     })
     options.onEvent?.({ _tag: "PostgresReady", pid: server.pid, port })
-    yield* server.exited.pipe(
-      Effect.tap((exit) => Effect.sync(() => options.onEvent?.({ _tag: "PostgresExited", ...exit }))),
-      Effect.forkScoped,
+    let told = false
+    // The scope must be able to end it, wherever it was started.
+    const watch = Effect.interruptible(server.exited).pipe(
+      Effect.tap((exit) =>
+        Effect.sync(() => {
+          if (!told) options.onEvent?.({ _tag: "PostgresExited", ...exit })
+        }),
+      ),
     )
-    return { url: server.url, postgres: { url: server.url, pid: server.pid } }
+    const scope = yield* Effect.scope
+    yield* Effect.forkIn(watch, scope)
+    const stop = Effect.suspend(() => {
+      told = true
+      return server.stop
+    })
+    const restart = Effect.zipRight(stop, server.restart).pipe(
+      Effect.tap(() =>
+        Effect.suspend(() => {
+          told = false
+          return Effect.forkIn(watch, scope)
+        }),
+      ),
+      Effect.asVoid,
+      Effect.mapError(asError),
+    )
+    const { url } = server
+    return {
+      url,
+      postgres: {
+        url,
+        get pid() {
+          return server.pid
+        },
+        stop,
+        restart,
+      },
+    }
   })
 
 /** Ends the process trees of all sandboxes of the state directory when the scope closes; their files stay. */

@@ -28,7 +28,11 @@ export interface ReplicaSetOptions {
   readonly port: number
   readonly frontDoorUrl: string
   readonly logLevel: string
-  readonly environment: (name: string) => Readonly<Record<string, string>>
+  /** In place of, or besides, the usual settings. */
+  readonly environment: (
+    name: string,
+    usual: Readonly<Record<string, string>>,
+  ) => Readonly<Record<string, string>>
   /** The gateway program and its arguments, in place of this installation's `gateway run`. */
   readonly gatewayCommand: ReadonlyArray<string> | undefined
   readonly onExit: (exit: ReplicaProcess.ReplicaExit) => void
@@ -84,15 +88,13 @@ export const make = (options: ReplicaSetOptions): ReplicaSet => {
     Effect.gen(function* () {
       const name = nameOf(index)
       const peerFiles = yield* ensureReplica({ directory: Settings.pkiDirectory(stateDir), clusterId, name })
-      const environment = {
-        ...Settings.environmentOf({
-          ...{ name, clusterId, databaseUrl, stateDir, peerFiles },
-          ports: Ports.replicaPorts(port, index),
-          publicUrl: options.frontDoorUrl,
-          logLevel: options.logLevel,
-        }),
-        ...options.environment(name),
-      }
+      const usual = Settings.environmentOf({
+        ...{ name, clusterId, databaseUrl, stateDir, peerFiles },
+        ports: Ports.replicaPorts(port, index),
+        publicUrl: options.frontDoorUrl,
+        logLevel: options.logLevel,
+      })
+      const environment = { ...usual, ...options.environment(name, usual) }
       yield* Effect.promise(() => Settings.writeSettings(stateDir, name, environment))
       return environment
     })

@@ -5,6 +5,7 @@ import type { UpOptions } from "../cli/Dependencies.ts"
 import { CliFailure, explain } from "../cli/Failure.ts"
 import { colorOn } from "../cli/Output.ts"
 import type { ClientError } from "../client/GatewayClient.ts"
+import * as Control from "./Control.ts"
 import * as Demonstration from "./Demonstration.ts"
 import * as LocalCluster from "./LocalCluster.ts"
 import { settingsFileOf } from "./ReplicaSettings.ts"
@@ -112,6 +113,11 @@ export const runUp = (options: UpOptions): Effect.Effect<number, CliFailure, Sco
       ),
     )
     started = true
+    yield* Control.serve(cluster).pipe(
+      Effect.catchAll(({ message }) =>
+        voice.say(`\`holdfast drill\` cannot control this cluster: ${message}`),
+      ),
+    )
     yield* Effect.addFinalizer(() => voice.say("\nStopping the replicas, the sandboxes and the database …"))
     yield* voice.say(`\n${UpOutput.members(cluster, voice.color).trimEnd()}`)
 

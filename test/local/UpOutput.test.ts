@@ -25,7 +25,8 @@ const cluster = (postgres: LocalCluster["postgres"]): LocalCluster => ({
   settingsFile: (name) => `${process.cwd()}/.holdfast/replicas/${name}.env`,
 })
 
-const postgres = { url: "postgres://holdfast:secret@127.0.0.1:17770/holdfast", pid: 99 }
+const shown = { url: "postgres://holdfast:secret@127.0.0.1:17770/holdfast", pid: 99 }
+const postgres = { ...shown, stop: Effect.void, restart: Effect.void }
 
 describe("UpOutput", () => {
   it("gives programs one line with everything they need", () => {
@@ -47,7 +48,7 @@ describe("UpOutput", () => {
           pid: 102,
         },
       ],
-      postgres,
+      postgres: shown,
     })
     expect(JSON.parse(UpOutput.readyLine(cluster(undefined)))).toMatchObject({ postgres: null })
   })

@@ -1,6 +1,6 @@
 /** SIGKILL of one replica or two, and their return. */
 import { Effect } from "effect"
-import type { DrillError } from "../DrillError.ts"
+import { type DrillError, failed } from "../DrillError.ts"
 import { mostFrequent, needReplicas, type Scenario, type Stage } from "../Stage.ts"
 
 /** Kills them at once, waits until the others have taken over, starts them again. */
@@ -31,6 +31,20 @@ export const killHolder: Scenario = (stage) =>
   Effect.gen(function* () {
     const holder = mostFrequent((yield* stage.locations).map((location) => location.holder))
     yield* kill(stage, [holder ?? ""], "it holds most sessions")
+  })
+
+/** As many sessions as one replica can lose, with as many idle ones as the drill was given. */
+export const storm: Scenario = (stage) =>
+  Effect.gen(function* () {
+    const status = yield* Effect.mapError(
+      Effect.flatMap(stage.client, ({ clusterStatus }) => clusterStatus),
+      failed("no cluster status"),
+    )
+    const names = yield* stage.names
+    const fullest = status.replicas
+      .filter(({ live, name }) => live && names.includes(name))
+      .toSorted((left, right) => right.sessions - left.sessions)[0]
+    yield* kill(stage, [fullest?.name ?? ""], `${fullest?.sessions ?? 0} sessions are lost at once`)
   })
 
 /** An owner, and another replica: with connections of clients on every replica, on some streams the client's. */

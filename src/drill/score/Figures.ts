@@ -26,3 +26,11 @@ export const skewOf = (loads: ReadonlyArray<number>): number => {
   const sum = loads.reduce((left, right) => left + right, 0)
   return sum === 0 ? 1 : (Math.max(...loads) * loads.length) / sum
 }
+
+/** The skew over the best that so many whole sessions allow: three sessions on two replicas cannot be even. */
+export const relativeSkew = (loads: ReadonlyArray<number>): number => {
+  const sum = loads.reduce((left, right) => left + right, 0)
+  if (sum === 0) return 1
+  const fewest = Math.ceil(sum / loads.length)
+  return Math.max(...loads) / fewest
+}

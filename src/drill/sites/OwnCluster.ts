@@ -5,7 +5,8 @@ import path from "node:path"
 import { Effect, type Scope } from "effect"
 import * as LocalCluster from "../../local/LocalCluster.ts"
 import { DrillError, failed } from "../DrillError.ts"
-import type { Controls, Site } from "./Site.ts"
+import * as ProxyLinks from "./ProxyLinks.ts"
+import type { Controls, Links, Site } from "./Site.ts"
 
 const stateDirectory = Effect.acquireRelease(
   Effect.promise(async () => {
@@ -23,7 +24,11 @@ export interface OwnCluster extends Site {
   readonly clusterId: string
 }
 
-const controlsOf = (cluster: LocalCluster.LocalCluster): Controls => {
+const clusterId = "drill"
+
+const noDatabase = new DrillError({ message: "this cluster has no Postgres of its own" })
+
+const controlsOf = (cluster: LocalCluster.LocalCluster, links: Links | undefined): Controls => {
   const asking =
     (what: string, run: (name: string) => Effect.Effect<unknown, LocalCluster.LocalClusterError>) =>
     (name: string): Effect.Effect<void, DrillError> =>
@@ -36,33 +41,40 @@ const controlsOf = (cluster: LocalCluster.LocalCluster): Controls => {
     thaw: asking("thaw", cluster.thaw),
     add: Effect.mapError(cluster.add, failed("cannot add a replica")),
     database: {
-      stop: new DrillError({ message: "this cluster's database cannot be stopped" }),
-      start: new DrillError({ message: "this cluster's database cannot be started" }),
+      stop: cluster.postgres?.stop ?? noDatabase,
+      start: Effect.mapError(cluster.postgres?.restart ?? noDatabase, failed("cannot start the database")),
     },
+    links,
   }
 }
 
 export const start = (options: {
   readonly replicas: number
+  /** Their links can be cut. */
+  readonly partitioned: boolean
 }): Effect.Effect<OwnCluster, DrillError, Scope.Scope> =>
   Effect.gen(function* () {
     const directory = yield* stateDirectory
+    const names = Array.from({ length: options.replicas }, (_, index) => `replica-${index + 1}`)
+    const links = options.partitioned ? yield* ProxyLinks.make(names) : undefined
     const cluster = yield* LocalCluster.start({
       stateDir: directory,
       replicas: options.replicas,
       port: 0,
       database: "postgres",
       durability: "none",
-      clusterId: "drill",
+      clusterId,
+      ...(links === undefined ? {} : { environment: links.environment }),
     }).pipe(Effect.mapError(failed("the cluster does not start")))
+    links?.identify(cluster.replicas)
     return {
       endpoint: { url: cluster.frontDoor },
       workspace: "default",
       replicas: Effect.sync(() => cluster.replicas().filter(({ pid }) => pid !== 0)),
-      controls: controlsOf(cluster),
+      controls: controlsOf(cluster, links),
       disposable: true,
       stateDirectory: directory,
       databaseUrl: cluster.postgres?.url ?? "",
-      clusterId: "drill",
+      clusterId,
     }
   })

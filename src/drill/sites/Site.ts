@@ -25,6 +25,18 @@ export interface Controls {
     readonly stop: Effect.Effect<void, DrillError>
     readonly start: Effect.Effect<void, DrillError>
   }
+  /** Undefined where the network is not the drill's. */
+  readonly links: Links | undefined
+}
+
+/** Which way nothing passes, seen from the replica that is cut off. */
+export type Cut = "outgoing" | "incoming" | "both"
+
+/** Between one replica on one side and all others and Postgres on the other. Clients are not concerned. */
+export interface Links {
+  /** Bytes vanish and no connection ends, as when packets are dropped. */
+  readonly cut: (name: string, cut: Cut) => Effect.Effect<void, DrillError>
+  readonly heal: (name: string) => Effect.Effect<void, DrillError>
 }
 
 export interface Site {

@@ -4,9 +4,10 @@ import type { GatewayClientService } from "../../client/GatewayClient.ts"
 import { limits } from "../../domain/Limits.ts"
 import { DrillError, failed } from "../DrillError.ts"
 import type { Place } from "../load/LoadStream.ts"
-import { skewOf } from "../score/Figures.ts"
+import { relativeSkew } from "../score/Figures.ts"
 import type { Site } from "../sites/Site.ts"
 import type { Prober } from "./Prober.ts"
+import type { DirectClients } from "./Replicas.ts"
 
 export interface Location {
   readonly place: Place
@@ -31,21 +32,35 @@ export const locate = (
 
 export interface WholeOptions {
   readonly site: Site
-  readonly client: GatewayClientService
+  readonly clients: DirectClients
   readonly prober: Prober
   readonly places: ReadonlyArray<Place>
   /** Replicas that must be live and work; nobody else may hold a session. */
   readonly names: ReadonlyArray<string>
 }
 
-/** One look. Fails with what is missing. */
-const look = ({ site, client, prober, places, names }: WholeOptions): Effect.Effect<void, DrillError> =>
+/** A client of the first of these replicas that runs. */
+export const clientOf = (
+  site: Site,
+  clients: DirectClients,
+  names: ReadonlyArray<string>,
+): Effect.Effect<GatewayClientService, DrillError> =>
   Effect.gen(function* () {
+    const replica = (yield* site.replicas).find(({ name }) => names.includes(name))
+    if (replica === undefined) return yield* new DrillError({ message: `none of ${names.join(", ")} runs` })
+    return yield* clients.of(replica)
+  })
+
+/** One look. Fails with what is missing. */
+const look = (options: WholeOptions): Effect.Effect<void, DrillError> =>
+  Effect.gen(function* () {
+    const { site, clients, prober, places, names } = options
     const missing = (what: string) => new DrillError({ message: what })
+    const client = yield* clientOf(site, clients, names)
     const status = yield* Effect.mapError(client.clusterStatus, failed("no cluster status"))
     for (const name of names) {
-      const replica = status.replicas.find((candidate) => candidate.name === name)
-      if (replica?.live !== true || replica.draining || replica.shards === 0) {
+      const replica = status.replicas.find((candidate) => candidate.name === name && candidate.live)
+      if (replica === undefined || replica.draining || replica.shards === 0) {
         return yield* missing(`${name} is not ready`)
       }
     }
@@ -77,11 +92,13 @@ export const untilWhole = (options: WholeOptions): Effect.Effect<number, DrillEr
     )
   })
 
-/** Sessions of the fullest live replica over the mean of all live ones. */
-export const skew = (client: GatewayClientService): Effect.Effect<number, DrillError> =>
+/** Sessions of the fullest replica over the mean of all, and that over the best that so many sessions allow. */
+export const skewNow = (client: GatewayClientService): Effect.Effect<number, DrillError> =>
   client.clusterStatus.pipe(
     Effect.map(({ replicas }) =>
-      skewOf(replicas.filter(({ live, draining }) => live && !draining).map(({ sessions }) => sessions)),
+      relativeSkew(
+        replicas.filter(({ live, draining }) => live && !draining).map(({ sessions }) => sessions),
+      ),
     ),
     Effect.mapError(failed("no cluster status")),
   )
