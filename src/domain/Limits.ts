@@ -25,6 +25,11 @@ export const limitsTable = {
   frameCopyBytes: [4_096, "bytes", "below this one write of a copy is cheaper than two writes"],
   responseMessageBytes: [4_194_304, "bytes", "decode limit of tonic clients, applied by ours too"],
   readAheadBytes: [65_536, "bytes", "parsed messages wait in memory up to this; then the stream pauses"],
+  leaveQuietMs: [
+    250,
+    "ms",
+    "a client that began no call for this long is not about to begin one: it may be told that its connection closes",
+  ],
   errorFlushMs: [10_000, "ms", "a failed call whose peer does not read is reset after this"],
   requestIdLength: [128, "characters", "a caller's x-request-id beyond this is replaced"],
 
@@ -58,8 +63,17 @@ export const limitsTable = {
   refreshAssignmentsMs: [100, "ms", "a lost member is seen within this; one statement per poll"],
   shardLockRefreshMs: [1_000, "ms", "answered from memory; bounds how late a lost shard is noticed"],
   shardLockExpirationMs: [6_000, "ms", "Effect Cluster asks for at least three refreshes"],
+  fenceLookMs: [
+    500,
+    "ms",
+    "an ask under way looks this often whether the database is away; callers then learn it within a second",
+  ],
   sendRetryMs: [50, "ms", "an ask to a shard that is moving is sent again this often"],
-  entityIdleMs: [60_000, "ms", "an idle actor hibernates; its truth is in the store and at the edge"],
+  entityIdleMs: [
+    15_000,
+    "ms",
+    "an idle actor hibernates: its truth is in the store and at the edge, and waking costs one statement",
+  ],
   entityTerminationMs: [2_000, "ms", "actors hold no state that needs longer"],
   entityMailbox: [4_096, "messages", "Effect Cluster default"],
   peerOpenTimeoutMs: [1_000, "ms", "peers share a network; a slower connect is a failure"],
@@ -90,6 +104,12 @@ export const limitsTable = {
     "MB",
     "as above; a supervisor makes fewer objects for each byte that it relays, so less of them must suffice",
   ],
+  heapTotalMb: [
+    320,
+    "MB",
+    "a replica's heap may grow to this before a full collection; 10,000 sessions in 512 MB",
+  ],
+  heapGarbageMb: [64, "MB", "garbage that a replica may always gather between full collections"],
   heapGrowthPercent: [
     300,
     "%",
@@ -132,6 +152,68 @@ export const limitsTable = {
   sessionGraceMs: [30_000, "ms", "a lost session keeps its sandbox Ready this long; two heartbeats"],
   attachTimeoutMs: [10_000, "ms", "an attach spans at most one shard takeover and one database stall"],
   sessionLookMs: [250, "ms", "a caller held for a session also notices a member that left"],
+  sessionSettleMs: [
+    2_000,
+    "ms",
+    "relays under way on a session that is let go; a target in a sandbox is dialled in milliseconds",
+  ],
+  steerIntervalMs: [
+    1_000,
+    "ms",
+    "replicas ask each other for their counts this often; one small call per pair",
+  ],
+  steerStatsMs: [1_000, "ms", "a replica that does not answer by then is no place to send sessions to"],
+  steerLowerPercent: [5, "%", "above the mean: where a replica that gives sessions away stops"],
+  steerUpperPercent: [10, "%", "above the mean: where it begins; the aim for the skew"],
+  steerPercentPerSecond: [
+    5,
+    "%/s",
+    "of a replica's own sessions: two thirds of them have left after 22 s, within the aim of 30 s",
+  ],
+  steerLeast: [5, "sessions", "moved at least per round, so that a few sessions do not take long"],
+  steerHomePercentPerSecond: [
+    1,
+    "%/s",
+    "sessions that landed by chance go to their owners slowly: it saves one call per open and nothing else",
+  ],
+  steerFreshMs: [
+    5_000,
+    "ms",
+    "a session that just came is left alone: its supervisor may be part of a storm",
+  ],
+  moveConfirmMs: [
+    15_000,
+    "ms",
+    "a supervisor that was asked to move has dialled twice and tried again; below, its session counts as gone",
+  ],
+  moveAgainMs: [
+    300_000,
+    "ms",
+    "a supervisor that did not go, or came back at once, cannot reach the other replicas: asked again after this",
+  ],
+  drainBatch: [
+    50,
+    "sessions and connections",
+    "told to move at once; with the interval 500 per second: each attaches by one transaction",
+  ],
+  drainIntervalMs: [100, "ms", "between two batches: short stalls of the event loops of those who take over"],
+  drainDeadlineMs: [
+    60_000,
+    "ms",
+    "10,000 sessions move in 20 s; the rest is for plain relays, which end only then; below Kubernetes' grace period",
+  ],
+  drainPollMs: [
+    20,
+    "ms",
+    "how often a draining replica looks whether anything is left: an idle one ends quickly",
+  ],
+  drainHandoverMs: [1_500, "ms", "shards change owners in 0.3 s, or in 1.3 s right after another change"],
+  drainAloneMs: [
+    1_000,
+    "ms",
+    "calls under way may finish while the last replica stops; nobody takes them over",
+  ],
+  drainFlushMs: [100, "ms", "what is cut at the deadline still hears why"],
   sessionRetryMs: [50, "ms", "pause before an edge that lost the session is asked again"],
   verifiedTokens: [
     20_480,
@@ -185,11 +267,6 @@ export const limitsTable = {
   tokenSweepMs: [3_600_000, "ms", "OpenShell 0.0.111 reaps SSH sessions hourly"],
   databaseProbeMs: [5_000, "ms", "OpenShell 0.0.111 readiness probe"],
   databaseProbeTimeoutMs: [2_000, "ms", "OpenShell 0.0.111 readiness probe timeout"],
-  drainGraceMs: [
-    1_000,
-    "ms",
-    "calls under way may finish while a replica stops; streams move with a later release",
-  ],
 
   // exec
   execArguments: [1_024, "arguments", "OpenShell 0.0.111"],
@@ -300,6 +377,7 @@ export const limitsTable = {
   localPorts: [101, "ports", "front door, replicas, and Postgres as the last"],
   replicaReadyMs: [60_000, "ms", "a cold start of several Node processes on one busy core"],
   replicaReadyPollMs: [50, "ms", "interval of asking a starting replica whether it is ready"],
+  localDrainDeadlineMs: [10_000, "ms", "below the time that a local replica has to end"],
   replicaStopMs: [
     15_000,
     "ms",

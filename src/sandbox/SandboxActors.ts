@@ -1,6 +1,8 @@
 /** How the rest of the gateway speaks to Sandbox actors, wherever they live. Every ask has a deadline. */
 import { EntityId, Sharding } from "@effect/cluster"
-import { Cause, Context, Duration, Effect, Exit, Layer, Option } from "effect"
+import { Cause, Context, Effect, Exit, Layer, Option } from "effect"
+import { ClusterConfig } from "../cluster/ClusterConfig.ts"
+import { Ownership } from "../cluster/Ownership.ts"
 import { Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { monotonicMs } from "../domain/Monotonic.ts"
@@ -35,6 +37,9 @@ const isTransport = (error: unknown): error is { readonly _tag: TransportTag } =
   transportTags.some((tag) => tag === error._tag)
 
 const moving = new Unavailable({ message: "the sandbox is moving between replicas; try again" })
+const databaseAway = new Unavailable({
+  message: "the cluster's database is away, so no replica may act; try again in a moment",
+})
 
 /** One attempt to ask an actor, wherever it lives. */
 export type Attempt = <A, E>(
@@ -42,10 +47,14 @@ export type Attempt = <A, E>(
   f: (actor: ActorClient) => Effect.Effect<A, E>,
 ) => Effect.Effect<A, E>
 
-/** Asks made of attempts. */
+/**
+ * Asks made of attempts. `isFenced`: this replica can prove no ownership, because the database is away or out of
+ * its reach; then the owners cannot either, or cannot be told from here, and callers learn it within a second.
+ */
 export const over = (
   attempt: Attempt,
   shardOf: (sandboxId: string) => number,
+  isFenced: () => boolean,
 ): Context.Tag.Service<SandboxActors> =>
   SandboxActors.of({
     shardOf,
@@ -73,16 +82,32 @@ export const over = (
             yield* Effect.logDebug("Ask met a defect", exit.cause)
           yield* Effect.sleep(limits.sendRetryMs)
         }
-      }).pipe(Effect.timeoutFail({ duration: Duration.millis(timeoutMs), onTimeout: () => moving })),
+      }).pipe(Effect.raceFirst(giveUp(timeoutMs, isFenced))),
+  })
+
+/** Fails at the deadline, or soon after this replica is seen fenced. */
+const giveUp = (timeoutMs: number, isFenced: () => boolean): Effect.Effect<never, Unavailable> =>
+  Effect.gen(function* () {
+    const deadline = (yield* monotonicMs) + timeoutMs
+    while (true) {
+      const leftMs = deadline - (yield* monotonicMs)
+      if (leftMs <= 0) return yield* moving
+      yield* Effect.sleep(Math.min(leftMs, limits.fenceLookMs))
+      if (isFenced()) return yield* databaseAway
+    }
   })
 
 const make = Effect.gen(function* () {
+  const config = yield* ClusterConfig
+  const ownership = yield* Ownership
   const sharding = yield* Sharding.Sharding
   const client = yield* SandboxEntity.client
   return over(
     (sandboxId, f) => f(client(sandboxId)),
     (sandboxId) => sharding.getShardId(EntityId.make(sandboxId), "default").id,
+    () => ownership.proofAgeMs() > config.fenceMs,
   )
 })
 
-export const layer: Layer.Layer<SandboxActors, never, Sharding.Sharding> = Layer.effect(SandboxActors, make)
+export const layer: Layer.Layer<SandboxActors, never, Sharding.Sharding | ClusterConfig | Ownership> =
+  Layer.effect(SandboxActors, make)

@@ -31,7 +31,7 @@ export interface Fleet {
 
 const program = fileURLToPath(new URL("FleetProgram.ts", import.meta.url))
 
-const nothing: FleetReport = { attached: 0, attaches: 0, failures: 0, residentBytes: 0 }
+const nothing: FleetReport = { attached: 0, attaches: 0, failures: 0, lastFailure: "", residentBytes: 0 }
 
 const ended = (child: ChildProcess): Effect.Effect<void> =>
   Effect.async((resume) => {

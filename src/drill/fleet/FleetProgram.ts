@@ -37,9 +37,16 @@ const fleet = (spec: FleetSpec) =>
     let attached = 0
     let attaches = 0
     let failures = 0
+    let lastFailure = ""
 
     const report = Effect.sync(() => {
-      const now: FleetReport = { attached, attaches, failures, residentBytes: process.memoryUsage.rss() }
+      const now: FleetReport = {
+        attached,
+        attaches,
+        failures,
+        lastFailure,
+        residentBytes: process.memoryUsage.rss(),
+      }
       process.stdout.write(`${JSON.stringify(now)}\n`)
     })
 
@@ -51,9 +58,10 @@ const fleet = (spec: FleetSpec) =>
         const link = new GatewayLink(spec.endpoints, tls, yield* TokenStore.make({ kind: "value", token }))
         const fence = new EpochFence()
         let up = false
-        const log: Log = (_, message) => {
+        const log: Log = (_, message, fields) => {
           if (message !== "no session with the gateway") return
           failures += 1
+          lastFailure = String(fields?.reason ?? "")
           if (up) attached -= 1
           up = false
         }

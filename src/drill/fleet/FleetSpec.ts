@@ -24,6 +24,8 @@ export const FleetReport = Schema.Struct({
   attaches: Schema.Number,
   /** Sessions that ended or did not come about. */
   failures: Schema.Number,
+  /** Why the last of them failed; empty without any. */
+  lastFailure: Schema.String,
   residentBytes: Schema.Number,
 })
 export type FleetReport = typeof FleetReport.Type
