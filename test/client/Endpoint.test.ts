@@ -16,6 +16,19 @@ describe("the endpoint", () => {
     expect(resolveEndpoint({ gateway: "nonsense here" }, {})).toBeInstanceOf(EndpointProblem)
   })
 
+  it("may be several URLs, of which all must be fit for a token", () => {
+    expect(resolveEndpoint({ gateway: "https://a:1, https://b:2/,http://[::1]:3" }, {})).toEqual({
+      url: "https://a:1",
+      others: ["https://b:2", "http://[::1]:3"],
+      tls: {},
+    })
+    const many = Array(17).fill("https://a").join()
+    expect(resolveEndpoint({ gateway: many }, {})).toBeInstanceOf(EndpointProblem)
+    expect(resolveEndpoint({ gateway: "https://a," }, {})).toBeInstanceOf(EndpointProblem)
+    const open = { gateway: "https://a,http://b.example" }
+    expect(resolveEndpoint(open, { HOLDFAST_TOKEN: "secret" })).toBeInstanceOf(EndpointProblem)
+  })
+
   it("carries a token over https and on loopback, and refuses to send it in the clear elsewhere", () => {
     const environment = { HOLDFAST_TOKEN: "secret\n" }
     expect(resolveEndpoint({ gateway: "https://gw.example" }, environment)).toMatchObject({ token: "secret" })
