@@ -7,6 +7,7 @@ import { spawn as spawnPty } from "@lydell/node-pty"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { Status } from "../../src/domain/Status.ts"
 import { grpcError } from "../../src/wire/grpc/GrpcError.ts"
+import { FarEnd } from "../client/FarEnd.ts"
 import { eventually } from "../client/Fixtures.ts"
 import { GatewayDouble } from "../client/GatewayDouble.ts"
 import { finished, holdfast, launcher, start } from "./Launch.ts"
@@ -78,6 +79,34 @@ describe("on a terminal", () => {
     expect(text).toContain("code 3")
     expect(text).toMatch(/ icanon/)
     expect(text).toMatch(/ echo /)
+  })
+})
+
+describe("while no replica carries a command", () => {
+  it("says so on a terminal after a while, and says when it goes on", async () => {
+    const sandbox = gateway.add("demo")
+    gateway.farEnd = new FarEnd({ home: sandbox.home })
+    const pty = spawnPty(launcher, ["sandbox", "exec", "demo", "-t", "--", "cat"], {
+      cwd: folder,
+      env: { PATH: process.env.PATH, HOME: folder, HOLDFAST_GATEWAY: gateway.url, TERM: "xterm" },
+    })
+    let text = ""
+    pty.onData((chunk) => {
+      text += chunk
+    })
+    const exited = new Promise<number>((resolve) => pty.onExit(({ exitCode }) => resolve(exitCode)))
+    pty.write("before\r")
+    await eventually("the echo", () => /before[\r\n]+before[\r\n]+before/.test(text))
+    gateway.failures.set("ForwardTcp", grpcError(Status.UNAVAILABLE, "no session"))
+    gateway.cut()
+    pty.write("typed meanwhile\r")
+    await eventually("the notice", () => text.includes("holdfast: reconnecting…\r"))
+    gateway.failures.clear()
+    await eventually("the second notice", () => text.includes("holdfast: reconnected\r"))
+    await eventually("what was typed", () => /typed meanwhile[\r\n]+typed meanwhile/.test(text))
+    pty.write("\u0004")
+    expect(await exited).toBe(0)
+    gateway.farEnd.server.close("the test is over")
   })
 })
 
