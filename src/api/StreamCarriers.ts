@@ -40,6 +40,5 @@ export const carrierFromWire = (
     key: Buffer.from(holdfast.key).toString("hex"),
     kind,
     binding: bindingOf(principal, sandboxId),
-    byReplica: false,
   })
 }

@@ -113,7 +113,7 @@ export const StreamCarrier = Schema.Struct({
   /** On whose behalf; the same wherever the client comes in. */
   binding: Schema.String,
   /** The client's replica resumes, not the client: of use only where the session is on another replica. */
-  byReplica: Schema.Boolean,
+  byReplica: Schema.optional(Schema.Boolean),
 })
 export type StreamCarrier = typeof StreamCarrier.Type
 

@@ -4,23 +4,26 @@ import type { RelayLeg } from "../wire/RelayLeg.ts"
 import { droppedText } from "./PeerLeg.ts"
 
 /**
- * Joins a client's leg with a resumable stream, half-close included; resolves when both have ended. The failure
- * of one ends the other. `onBytes` counts what comes `in` from the client and goes `out` to it.
+ * Joins a plain leg with a resumable stream, half-close included; resolves when both have ended. The failure of
+ * one ends the other. `onBytes` counts what comes `in` from the leg and goes `out` to it.
  */
 export const joinStream = async (
   leg: RelayLeg,
   stream: ResumableDuplex,
   onBytes: (direction: "in" | "out", bytes: number) => void,
 ): Promise<void> => {
-  const client = new RelayDuplex(leg)
-  client.on("error", (error) => stream.abort("cancelled", error.message))
-  client.on("data", (chunk: Buffer) => onBytes("in", chunk.length))
+  const plain = new RelayDuplex(leg)
+  plain.on("error", (error) => stream.abort("cancelled", error.message))
+  plain.on("data", (chunk: Buffer) => onBytes("in", chunk.length))
   stream.on("data", (chunk: Buffer) => onBytes("out", chunk.length))
-  client.pipe(stream)
-  stream.pipe(client)
-  const gone = new Promise<void>((resolve) => client.once("close", resolve))
-  void gone.then(() => stream.abort("cancelled", "the client is gone"))
+  plain.pipe(stream)
+  stream.pipe(plain)
+  const closed = new Promise<void>((resolve) => plain.once("close", resolve))
+  void closed.then(() => {
+    // One that has ended both ways leaves the stream to tell the other end.
+    if (!(plain.readableEnded && plain.writableFinished)) stream.abort("cancelled", droppedText)
+  })
   const { _tag } = await stream.outcome
-  if (_tag !== "Finished") client.destroy(new Error(droppedText))
-  await gone
+  if (_tag !== "Finished") plain.destroy(new Error(droppedText))
+  await closed
 }

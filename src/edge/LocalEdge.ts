@@ -16,11 +16,12 @@ import {
 import { EpochGate, type Fence } from "../domain/Fence.ts"
 import { limits } from "../domain/Limits.ts"
 import { Metrics } from "../observe/Metrics.ts"
-import { denialText, type Slot } from "../sandbox/Admission.ts"
+import type { Slot } from "../sandbox/Admission.ts"
 import { type EdgeOpen, type EdgeOpened, SessionGone } from "../sandbox/Edges.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import type { MessageReader } from "../wire/grpc/MessageReader.ts"
 import { type RelayCall, type RelayLeg, serverLeg } from "../wire/RelayLeg.ts"
+import { EdgeStreams, noExecText, type StreamEnd, streamEnd } from "./EdgeStreams.ts"
 import { droppedText } from "./PeerLeg.ts"
 import { PeerLegs } from "./PeerLegs.ts"
 import type { Session } from "./Session.ts"
@@ -32,8 +33,7 @@ interface Pending {
   readonly request: EdgeOpen
   readonly settle: (outcome: Effect.Effect<void, OpenFailure>) => void
   readonly outcome: Effect.Effect<EdgeOpened, OpenFailure>
-  /** The supervisor was asked for a carrier of a stream. */
-  readonly stream: boolean
+  readonly end: StreamEnd
   /** The way to the client's replica; opened while the supervisor dials its target. */
   readonly client: ReturnType<PeerLegs["Type"]["dial"]> | undefined
 }
@@ -43,24 +43,8 @@ interface Live {
   readonly tokenHash: string
   /** Key of the stream that it carries; empty for a plain relay. */
   readonly stream: string
+  readonly opened: EdgeOpened
   readonly cut: () => void
-}
-
-/** Whether the supervisor will serve the relay as a carrier of a stream, or why it may not be opened. */
-const asStream = (
-  session: Session,
-  { stream, streamOnly }: EdgeOpen,
-  local: boolean,
-): Effect.Effect<boolean, FailedPrecondition | LimitReached> => {
-  if (stream === undefined || (stream.byReplica && local)) return Effect.succeed(false)
-  if (session.serves(stream.kind)) return Effect.succeed(true)
-  if (stream.kind === "exec")
-    return Effect.fail(
-      new FailedPrecondition({
-        message: "the supervisor of this sandbox runs no commands over a stream; use ExecSandbox",
-      }),
-    )
-  return streamOnly ? Effect.fail(new LimitReached({ message: denialText.token })) : Effect.succeed(false)
 }
 
 const gone = () => new Unavailable({ message: droppedText })
@@ -76,6 +60,8 @@ const make = Effect.gen(function* () {
   const sessions = new Map<string, Session>()
   const pending = new Map<string, Pending>()
   const live = new Map<string, Live>()
+  const count = (direction: "in" | "out", bytes: number) => metrics.relayBytes.inc({ direction }, bytes)
+  const here = new EdgeStreams(count)
   const runFork = Runtime.runFork(yield* Effect.runtime<never>())
 
   const admit = (fence: Fence) =>
@@ -113,22 +99,28 @@ const make = Effect.gen(function* () {
       const { channelId, target, serviceId, fence } = request
       const { rendezvous } = request
       const local = rendezvous.replica === config.incarnation
-      const stream = yield* asStream(session, request, local)
-      if (!session.openRelay(channelId, target, serviceId, fence.epoch, stream ? request.stream : undefined))
+      const { stream } = request
+      const end = streamEnd(session, stream, local)
+      if (end === undefined) return yield* new FailedPrecondition({ message: noExecText })
+      const known = end === "edge" && stream !== undefined && here.knows(stream)
+      const asked = end === "supervisor" ? stream : undefined
+      if (!known && !session.openRelay(channelId, target, serviceId, fence.epoch, asked))
         return yield* new Unavailable({ message: "the supervisor does not read its session" })
       let settleNow: Pending["settle"] = () => {}
       const settled = new Promise<Effect.Effect<void, OpenFailure>>((resolve) => {
         settleNow = resolve
       })
-      const outcome = Effect.as(Effect.flatten(Effect.promise(() => settled)), { stream })
-      pending.set(request.channelId, {
+      const outcome = Effect.as(Effect.flatten(Effect.promise(() => settled)), { stream: end !== "none" })
+      const entry: Pending = {
         request,
         outcome,
-        stream,
+        end,
         settle: settleNow,
-        client: local ? undefined : peerLegs.dial(rendezvous.replica, request.channelId, rendezvous.ticket),
-      })
+        client: local ? undefined : peerLegs.dial(rendezvous.replica, channelId, rendezvous.ticket),
+      }
+      pending.set(channelId, entry)
       metrics.relayPending.set(pending.size)
+      if (known) yield* complete(entry, here.carrier(request, stream))
       return yield* outcome
     }).pipe(
       Effect.timeoutFail({
@@ -155,7 +147,8 @@ const make = Effect.gen(function* () {
     live.set(channelId, {
       sandboxId,
       tokenHash,
-      stream: entry.stream ? (entry.request.stream?.key ?? "") : "",
+      stream: entry.request.stream?.key ?? "",
+      opened: { stream: entry.end !== "none" },
       cut: () => supervisor.abort(droppedText),
     })
     metrics.relays.inc({ path })
@@ -183,9 +176,18 @@ const make = Effect.gen(function* () {
       void splice(supervisor, leg, {
         guardA: true,
         guardB: false,
-        onBytes: (direction, bytes) =>
-          metrics.relayBytes.inc({ direction: direction === "a" ? "out" : "in" }, bytes),
+        onBytes: (direction, bytes) => count(direction === "a" ? "out" : "in", bytes),
       })
+    })
+
+  /** The supervisor's side of what is pending has come: tells whoever waits that the two are joined. */
+  const complete = (entry: Pending, supervisor: RelayLeg): Effect.Effect<void, Unavailable> =>
+    Effect.gen(function* () {
+      pending.delete(entry.request.channelId)
+      metrics.relayPending.set(pending.size)
+      const joined = yield* Effect.exit(join(entry, supervisor))
+      entry.settle(joined)
+      return yield* joined
     })
 
   /**
@@ -203,11 +205,10 @@ const make = Effect.gen(function* () {
       if (waiting === undefined) return yield* new NotFound({ message: "unknown or expired relay channel" })
       if (waiting.request.sandboxId !== principal)
         return yield* new PermissionDenied({ message: crossSandbox })
-      pending.delete(channelId)
-      metrics.relayPending.set(pending.size)
-      const joined = yield* Effect.exit(join(waiting, serverLeg(call, incoming)))
-      waiting.settle(joined)
-      return yield* joined
+      const { request, end } = waiting
+      const leg = serverLeg(call, incoming)
+      const edge = end === "edge" && request.stream !== undefined
+      return yield* complete(waiting, edge ? here.begin(request, request.stream, leg) : leg)
     })
 
   return {
@@ -218,7 +219,7 @@ const make = Effect.gen(function* () {
         Effect.suspend(() => {
           // The cluster sends an ask again after a crash: the second joins the first.
           const known = live.get(request.channelId)
-          if (known !== undefined) return Effect.succeed({ stream: known.stream !== "" })
+          if (known !== undefined) return Effect.succeed(known.opened)
           return pending.get(request.channelId)?.outcome ?? begin(request)
         }),
       ),
@@ -264,6 +265,7 @@ const make = Effect.gen(function* () {
       readonly fence: Fence
     }) =>
       Effect.map(admit(request.fence), () => {
+        here.cut(request.sandboxId, request.tokenHash)
         for (const relay of live.values())
           if (
             relay.sandboxId === request.sandboxId &&

@@ -15,8 +15,6 @@ export interface Slot {
 
 interface Opening {
   readonly slot: Slot | undefined
-  /** Admitted as a carrier only: as a plain relay it would be one too many. */
-  readonly streamOnly: boolean
   /** The session was asked; until then the caller only waits for one. */
   readonly dispatched: boolean
 }
@@ -38,41 +36,23 @@ export const denialText: { readonly [D in Denial]: string } = {
   sandbox: "sandbox SSH connection limit reached",
 }
 
-interface Held {
-  readonly slot: Slot
-  /** What counts once. An open that may yet turn out a plain relay counts for itself. */
-  readonly unit: string
-}
-
-const heldBy = (state: Admission): ReadonlyArray<Held> => [
-  ...[...state.slots.values()].map((slot) => ({ slot, unit: slot.stream || slot.channelId })),
-  ...[...state.pending.values()].flatMap(({ slot, streamOnly }) =>
-    slot === undefined ? [] : [{ slot, unit: streamOnly ? slot.stream : slot.channelId }],
-  ),
+const heldBy = (state: Admission): ReadonlyArray<Slot> => [
+  ...state.slots.values(),
+  ...[...state.pending.values()].flatMap(({ slot }) => (slot === undefined ? [] : [slot])),
 ]
 
-const units = (held: ReadonlyArray<Held>): number => new Set(held.map(({ unit }) => unit)).size
+/** How many streams and plain relays these slots are, and that one with them. */
+const unitsWith = (held: ReadonlyArray<Slot>, slot: Slot): number =>
+  new Set([...held, slot].map(({ stream, channelId }) => stream || channelId)).size
 
 /** Why a connection slot may not be taken now, or undefined. */
 export const denySlot = (state: Admission, slot: Slot | undefined): "token" | "sandbox" | undefined => {
   if (slot === undefined) return undefined
   const held = heldBy(state)
-  const shares = (other: Held) => slot.stream !== "" && other.slot.stream === slot.stream
-  const ofToken = held.filter((other) => other.slot.tokenHash === slot.tokenHash)
-  if (units(ofToken) >= limits.connectionsPerToken && !ofToken.some(shares)) return "token"
-  return units(held) >= limits.connectionsPerSandbox && !held.some(shares) ? "sandbox" : undefined
+  const ofToken = held.filter(({ tokenHash }) => tokenHash === slot.tokenHash)
+  if (unitsWith(ofToken, slot) > limits.connectionsPerToken) return "token"
+  return unitsWith(held, slot) > limits.connectionsPerSandbox ? "sandbox" : undefined
 }
-
-/** Whether a carrier that was not denied would be denied if the supervisor could serve it as a plain relay only. */
-export const streamOnly = (state: Admission, slot: Slot | undefined): boolean =>
-  slot !== undefined &&
-  slot.stream !== "" &&
-  ([...state.slots.values()].some(({ stream }) => stream === slot.stream) ||
-    denySlot(state, { ...slot, stream: "" }) !== undefined)
-
-/** Whether an open under way was admitted as a carrier only. */
-export const onlyAsStream = (state: Admission, channelId: string): boolean =>
-  state.pending.get(channelId)?.streamOnly ?? false
 
 /** True when one more relay may be asked of the session now. */
 export const mayDispatch = (state: Admission): boolean =>
@@ -80,11 +60,7 @@ export const mayDispatch = (state: Admission): boolean =>
 
 export const begin = (state: Admission, channelId: string, slot: Slot | undefined): Admission => ({
   ...state,
-  pending: new Map(state.pending).set(channelId, {
-    slot,
-    streamOnly: streamOnly(state, slot),
-    dispatched: false,
-  }),
+  pending: new Map(state.pending).set(channelId, { slot, dispatched: false }),
 })
 
 export const dispatch = (state: Admission, channelId: string): Admission => {
@@ -100,19 +76,12 @@ const without = <V>(map: ReadonlyMap<string, V>, key: string): ReadonlyMap<strin
   return copy
 }
 
-/** Where a relay that opened runs, and whether it carries a stream. */
-export interface Opened {
-  readonly replica: string
-  readonly stream: boolean
-}
-
-/** The open ended; `opened` is undefined when it failed. */
-export const finish = (state: Admission, channelId: string, opened: Opened | undefined): Admission => {
+/** The open ended; `carrier` is the replica that now carries the relay, undefined when it failed. */
+export const finish = (state: Admission, channelId: string, carrier: string | undefined): Admission => {
   const slot = state.pending.get(channelId)?.slot
   const pending = without(state.pending, channelId)
-  if (opened === undefined || slot === undefined) return { ...state, pending }
-  const held = { ...slot, replica: opened.replica, stream: opened.stream ? slot.stream : "" }
-  return { pending, slots: new Map(state.slots).set(channelId, held) }
+  if (carrier === undefined || slot === undefined) return { ...state, pending }
+  return { pending, slots: new Map(state.slots).set(channelId, { ...slot, replica: carrier }) }
 }
 
 export const release = (state: Admission, channelId: string): Admission => ({

@@ -33,8 +33,6 @@ export const EdgeOpen = Schema.Struct({
   tokenHash: Schema.String,
   /** Present when the caller can resume: the supervisor serves it as a stream if it can. */
   stream: Schema.optional(StreamCarrier),
-  /** Set when the relay was admitted as a carrier only. */
-  streamOnly: Schema.Boolean,
   rendezvous: Rendezvous,
   fence: Fence,
 })

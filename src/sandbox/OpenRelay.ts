@@ -111,12 +111,11 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
               serviceId: request.serviceId,
               tokenHash: request.tokenHash,
               stream: request.stream,
-              streamOnly: Admission.onlyAsStream(state.admission(), request.channelId),
               rendezvous: request.rendezvous,
               fence: proof,
             })
             .pipe(
-              Effect.map(({ stream }): Admission.Opened => ({ replica: presence.replica, stream })),
+              Effect.map((opened) => ({ carrier: presence.replica, opened })),
               Effect.catchTag("SessionGone", () => Effect.succeed(undefined)),
             )
           if (outcome !== undefined) return outcome
@@ -144,18 +143,18 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
                 stream: request.stream?.key ?? "",
               }
         yield* takeSlot(slot, request.channelId)
-        let opened: Admission.Opened | undefined
-        yield* place(request, deadlineMs).pipe(
+        let carrier: string | undefined
+        const placed = yield* place(request, deadlineMs).pipe(
           Effect.tap((where) => {
-            opened = where
+            carrier = where.carrier
           }),
           Effect.ensuring(
             Effect.sync(() =>
-              state.setAdmission(Admission.finish(state.admission(), request.channelId, opened)),
+              state.setAdmission(Admission.finish(state.admission(), request.channelId, carrier)),
             ),
           ),
         )
-        return { stream: opened?.stream ?? false }
+        return placed.opened
       })
 
     return {

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto"
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
 import { TestCluster, until } from "../kit/Cluster.ts"
 import { type EchoServer, echo, echoServer, openForward, sshToken } from "../kit/Forward.ts"
+import { openStream } from "../kit/Streams.ts"
 import { SupervisorDouble } from "../kit/SupervisorDouble.ts"
 
 let cluster: TestCluster
@@ -88,6 +89,24 @@ describe("after kill -9 of", () => {
     expect(await works("replica-3", id, token)).toBe(true)
     await cluster.kill("replica-3")
     for (const via of ["replica-1", "replica-2"]) expect(await works(via, id, token)).toBe(true)
+    await backToThree("replica-3")
+  }, 60_000)
+
+  it("the client's replica, a stream of our client goes on though the supervisor knows no streams", async () => {
+    const { id } = await ownedBy("replica-1", "replica-2")
+    const token = await sshToken(await cluster.connection("replica-3"), id)
+    const connections = ["replica-3", "replica-1"].map((name) => () => cluster.connection(name))
+    const stream = openStream({ connections, sandboxId: id, token, kind: "tcp", port: target.port })
+    const before = randomBytes(1_000_000)
+    expect((await echo(stream, before)).equals(before)).toBe(true)
+    const resumed = new Promise((resolve) => stream.once("resumed", resolve))
+    await cluster.kill("replica-3")
+    await resumed
+    const after = randomBytes(1_000_000)
+    expect((await echo(stream, after)).equals(after)).toBe(true)
+    stream.end()
+    stream.resume()
+    expect(await stream.outcome).toEqual({ _tag: "Finished" })
     await backToThree("replica-3")
   }, 60_000)
 

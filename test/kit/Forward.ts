@@ -1,5 +1,6 @@
 /** `ForwardTcp` for tests: a Duplex of the payload. */
 import { type AddressInfo, createServer, type Server } from "node:net"
+import type { Duplex } from "node:stream"
 import { Status } from "../../src/domain/Status.ts"
 import type { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
 import { GrpcError } from "../../src/wire/grpc/GrpcError.ts"
@@ -56,7 +57,7 @@ export const openForward = async (
 }
 
 /** Sends `payload` and reads as much back. */
-export const echo = (stream: RelayDuplex, payload: Buffer): Promise<Buffer> =>
+export const echo = (stream: Duplex, payload: Buffer): Promise<Buffer> =>
   new Promise((resolve, reject) => {
     const chunks: Array<Buffer> = []
     let size = 0

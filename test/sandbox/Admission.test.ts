@@ -16,8 +16,6 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   }),
 )
 
-const plain: Admission.Opened = { replica: "r/1", stream: false }
-
 const nth = (keys: ReadonlyArray<string>, pick: number) => keys[pick % Math.max(1, keys.length)]
 
 const slotOf = (channelId: string, token: number): Admission.Slot | undefined =>
@@ -39,7 +37,7 @@ const step = (state: Admission.Admission, now: Event, index: number): Admission.
       const channelId = nth([...state.pending.keys()], now.pick)
       return channelId === undefined
         ? state
-        : Admission.finish(state, channelId, now.kind === "opened" ? plain : undefined)
+        : Admission.finish(state, channelId, now.kind === "opened" ? "r/1" : undefined)
     }
     case "closed": {
       const channelId = nth([...state.slots.keys()], now.pick)
@@ -76,7 +74,7 @@ describe("admission of relays", () => {
     fc.assert(
       fc.property(fc.array(event, { maxLength: 100 }), (events) => {
         let state = events.reduce(step, Admission.empty)
-        for (const channelId of state.pending.keys()) state = Admission.finish(state, channelId, plain)
+        for (const channelId of state.pending.keys()) state = Admission.finish(state, channelId, "r/1")
         for (const channelId of state.slots.keys()) state = Admission.release(state, channelId)
         expect(state).toEqual(Admission.empty)
       }),
@@ -118,7 +116,7 @@ describe("admission of relays", () => {
       const slot = { channelId, tokenHash, replica: "", stream: "" }
       const denial = Admission.denySlot(state, slot)
       if (denial === undefined)
-        state = Admission.finish(Admission.begin(state, channelId, slot), channelId, plain)
+        state = Admission.finish(Admission.begin(state, channelId, slot), channelId, "r/1")
       return denial
     }
     expect(["a", "b", "c", "d"].map((channel) => open(channel, "t"))).toEqual([
@@ -133,48 +131,27 @@ describe("admission of relays", () => {
 
   it("counts all carriers of a stream as one, so that neither a move nor a resume is refused", () => {
     let state = Admission.empty
-    const open = (channelId: string, stream: string, opened: boolean | undefined = true) => {
+    const open = (channelId: string, stream: string) => {
       const slot = { channelId, tokenHash: "t", replica: "", stream }
       const denial = Admission.denySlot(state, slot)
-      if (denial !== undefined) return denial
-      state = Admission.begin(state, channelId, slot)
-      const only = Admission.onlyAsStream(state, channelId)
-      state = Admission.finish(state, channelId, { replica: "r/1", stream: opened })
-      return only
+      if (denial === undefined)
+        state = Admission.finish(Admission.begin(state, channelId, slot), channelId, "r/1")
+      return denial
     }
-    expect(open("a1", "a")).toBe(false)
-    expect(open("b1", "b")).toBe(false)
-    expect(open("c1", "c")).toBe(false)
-    // All slots are taken: another carrier of one of them may open, but as nothing else.
-    expect(["a2", "b2", "a3"].map((channel) => open(channel, channel.charAt(0)))).toEqual([true, true, true])
+    const carriers = ["a1", "b1", "c1", "a2", "b2", "a3"]
+    expect(carriers.map((channel) => open(channel, channel.charAt(0)))).toEqual(carriers.map(() => undefined))
+    expect([open("d1", "d"), open("x", "")]).toEqual(["token", "token"])
+    for (const channel of ["a1", "a2"]) state = Admission.release(state, channel)
     expect(open("d1", "d")).toBe("token")
-    expect(open("x", "")).toBe("token")
-    for (const channel of ["a1", "a2", "a3"]) state = Admission.release(state, channel)
-    expect(open("d1", "d")).toBe(false)
+    state = Admission.release(state, "a3")
+    expect(open("d1", "d")).toBeUndefined()
   })
 
-  it("counts relays with a key that turn out to be plain ones for themselves", () => {
+  it("counts a stream once also while its first carrier is opening", () => {
+    const slot = (channelId: string, stream: string) => ({ channelId, tokenHash: "t", replica: "", stream })
     let state = Admission.empty
-    const outcomes = ["p1", "p2", "p3", "p4"].map((channelId) => {
-      const slot = { channelId, tokenHash: "t", replica: "", stream: "same" }
-      const denial = Admission.denySlot(state, slot)
-      if (denial !== undefined) return denial
-      state = Admission.begin(state, channelId, slot)
-      const only = Admission.onlyAsStream(state, channelId)
-      // A supervisor without the extension serves them as plain relays, and not at all what is only a carrier.
-      state = Admission.finish(state, channelId, only ? undefined : plain)
-      return only
-    })
-    expect(outcomes).toEqual([false, false, false, "token"])
-    // The same while none of them has opened yet: the fourth is let through as a carrier of what may be one.
-    state = Admission.empty
-    for (const channelId of ["q1", "q2", "q3", "q4"])
-      state = Admission.begin(state, channelId, { channelId, tokenHash: "t", replica: "", stream: "same" })
-    expect([...state.pending.keys()].map((channel) => Admission.onlyAsStream(state, channel))).toEqual([
-      false,
-      false,
-      false,
-      true,
-    ])
+    for (const key of ["a", "b", "c"]) state = Admission.begin(state, `${key}1`, slot(`${key}1`, key))
+    expect(Admission.denySlot(state, slot("a2", "a"))).toBeUndefined()
+    expect(Admission.denySlot(state, slot("d1", "d"))).toBe("token")
   })
 })

@@ -4,6 +4,7 @@
  */
 import type { Duplex } from "node:stream"
 import { limits } from "../../domain/Limits.ts"
+import { admittedBinding, isAdmitted, notAdmittedText } from "../../stream/Admission.ts"
 import { type IncomingStream, StreamServer } from "../../stream/StreamServer.ts"
 import type { RelayOpen } from "../../wire/OpenShell.ts"
 import { RelayDuplex } from "../../wire/RelayDuplex.ts"
@@ -33,9 +34,6 @@ export interface Admitted {
   readonly carry: (leg: RelayLeg) => Carried
 }
 
-/** What a carrier may begin, as the prefix of its binding: a resume has to be admitted for the same. */
-const admission = (kind: string, target: string): string => `${JSON.stringify([kind, target])} `
-
 const targetText = ({ target }: RelayOpen): string =>
   target.case === "tcp" ? `${target.value.host}:${target.value.port}` : ""
 
@@ -62,7 +60,7 @@ export class Streams {
     if (kind !== "tcp" && kind !== "ssh" && kind !== "exec")
       return `streams of kind '${kind}' are not served here`
     if (isTcp !== (kind === "tcp")) return `a stream of kind '${kind}' has another target`
-    const bound = admission(kind, targetText(request)) + binding
+    const bound = admittedBinding(kind, targetText(request), binding)
     return { carry: (leg) => this.#carry(leg, bound, Buffer.from(key)) }
   }
 
@@ -96,12 +94,11 @@ export class Streams {
   }
 
   #begin(incoming: IncomingStream): void {
-    const { kind, target, binding } = incoming
-    if (!binding.startsWith(admission(kind, target))) {
-      incoming.refuse("denied", "the carrier was opened for another target")
+    if (!isAdmitted(incoming)) {
+      incoming.refuse("denied", notAdmittedText)
       return
     }
-    switch (kind) {
+    switch (incoming.kind) {
       case "ssh":
         this.#options.ssh.inject(incoming.accept())
         return
@@ -112,7 +109,7 @@ export class Streams {
         void dial(incoming)
         return
       default:
-        incoming.refuse("kind", `streams of kind '${kind}' are not served here`)
+        incoming.refuse("kind", `streams of kind '${incoming.kind}' are not served here`)
     }
   }
 }
