@@ -2,7 +2,7 @@
  * Background work of the cluster, run by one replica at a time: sandboxes whose state and whose reality differ are
  * brought to their actors, and expired tokens are removed.
  */
-import { Singleton } from "@effect/cluster"
+import * as Singleton from "@effect/cluster/Singleton"
 import { Clock, Duration, Effect, Schedule } from "effect"
 import { Membership } from "../cluster/Membership.ts"
 import { limits } from "../domain/Limits.ts"

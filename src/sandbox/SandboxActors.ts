@@ -1,5 +1,6 @@
 /** How the rest of the gateway speaks to Sandbox actors, wherever they live. Every ask has a deadline. */
-import { EntityId, Sharding } from "@effect/cluster"
+import * as EntityId from "@effect/cluster/EntityId"
+import * as Sharding from "@effect/cluster/Sharding"
 import { Cause, Context, Effect, Exit, Layer, Option } from "effect"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
 import { Ownership } from "../cluster/Ownership.ts"

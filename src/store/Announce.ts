@@ -1,5 +1,5 @@
 /** Writes that tell every replica: the notification is part of the statement, so it goes out exactly if that commits. */
-import { SqlClient } from "@effect/sql"
+import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import type { Statement } from "@effect/sql/Statement"
 import { Effect, Schema } from "effect"

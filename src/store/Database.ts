@@ -1,5 +1,5 @@
 /** The one database of a cluster: Postgres, or SQLite for a single replica. */
-import { SqlClient } from "@effect/sql"
+import * as SqlClient from "@effect/sql/SqlClient"
 import { Context, Duration, Effect, FiberRef, Layer, Option, Redacted } from "effect"
 import { FailedPrecondition, type Unavailable } from "../domain/Errors.ts"
 import { type Change, ChangeBus } from "./ChangeBus.ts"

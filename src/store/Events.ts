@@ -1,5 +1,5 @@
 /** Platform events of sandboxes: the last `eventsPerSandbox` of each, shared by all replicas. */
-import type { SqlClient } from "@effect/sql"
+import type * as SqlClient from "@effect/sql/SqlClient"
 import { Context, Effect, Layer, Schema } from "effect"
 import type { Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"

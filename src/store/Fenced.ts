@@ -3,7 +3,7 @@
  * it. On Postgres the check locks the shard's row against a change of epoch until the write commits: of a takeover
  * and a stale write, one waits for the other, and a stale write that waited finds the new epoch and does nothing.
  */
-import type { SqlClient } from "@effect/sql"
+import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import type { Fragment } from "@effect/sql/Statement"
 import { Effect, Schema } from "effect"

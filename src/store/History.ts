@@ -2,7 +2,7 @@
  * A bounded history per sandbox (its logs, its events): numbered without gaps in the order of commits, trimmed
  * from the old end, and announced. A reader that remembers the last number it saw misses nothing that is kept.
  */
-import { SqlClient } from "@effect/sql"
+import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import { Array as Arr, Effect, Schema } from "effect"
 import type { ParseError } from "effect/ParseResult"

@@ -1,5 +1,5 @@
 /** Log lines of sandboxes: the last `logLinesPerSandbox` of each, shared by all replicas. */
-import type { SqlClient } from "@effect/sql"
+import type * as SqlClient from "@effect/sql/SqlClient"
 import type { Fragment } from "@effect/sql/Statement"
 import { Context, Effect, Layer, Schema } from "effect"
 import type { Unavailable } from "../domain/Errors.ts"

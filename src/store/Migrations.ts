@@ -3,7 +3,7 @@
  * advisory lock per cluster lets one of them work and the others wait, then find nothing left to do.
  */
 import { randomUUID } from "node:crypto"
-import { SqlClient } from "@effect/sql"
+import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import { Clock, type Context, Effect, Schema } from "effect"
 import type { ParseError } from "effect/ParseResult"

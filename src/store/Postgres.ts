@@ -3,10 +3,10 @@
  * or cut off: such a connection is destroyed, because Linux itself would retry for a quarter of an hour.
  */
 import net from "node:net"
-import { Reactivity } from "@effect/experimental"
+import * as Reactivity from "@effect/experimental/Reactivity"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import { PgClient } from "@effect/sql-pg"
+import * as PgClient from "@effect/sql-pg/PgClient"
 import { Effect, Redacted, Schedule, type Scope } from "effect"
 import pg from "pg"
 import { FailedPrecondition } from "../domain/Errors.ts"

@@ -1,5 +1,5 @@
 /** Which supervisor session a sandbox has and which replica holds its socket: one row, written at attach. */
-import { SqlClient } from "@effect/sql"
+import * as SqlClient from "@effect/sql/SqlClient"
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import type { StaleEpoch, Unavailable } from "../domain/Errors.ts"
 import type { Fence } from "../domain/Fence.ts"

@@ -1,5 +1,5 @@
 /** Sandbox records: every change is a compare-and-swap on `resourceVersion`, and of an owner also on its epoch. */
-import { SqlClient } from "@effect/sql"
+import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import { AlreadyExists, Conflict, NotFound, type StaleEpoch, type Unavailable } from "../domain/Errors.ts"

@@ -1,5 +1,5 @@
 /** Who owns which shard, as the database records it: for status only; owners know it from their locks. */
-import { SqlClient } from "@effect/sql"
+import * as SqlClient from "@effect/sql/SqlClient"
 import { Context, Effect, Layer, Schema } from "effect"
 import type { Unavailable } from "../domain/Errors.ts"
 import { guard } from "./SqlErrors.ts"

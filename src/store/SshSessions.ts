@@ -1,5 +1,5 @@
 /** SSH session tokens. Only their SHA-256 is stored: whoever reads the database cannot use them. */
-import { SqlClient } from "@effect/sql"
+import * as SqlClient from "@effect/sql/SqlClient"
 import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
 import type { Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"

@@ -1,5 +1,5 @@
 /** The whole store: database, migrated, and every kind of record. */
-import type { SqlClient } from "@effect/sql"
+import type * as SqlClient from "@effect/sql/SqlClient"
 import { Layer } from "effect"
 import type { FailedPrecondition, Internal, Unavailable } from "../domain/Errors.ts"
 import * as Changes from "./Changes.ts"

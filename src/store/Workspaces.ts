@@ -1,5 +1,5 @@
 /** Workspaces: so far the one called `default`, made by the migration. */
-import { SqlClient } from "@effect/sql"
+import * as SqlClient from "@effect/sql/SqlClient"
 import { Context, Effect, Layer } from "effect"
 import type { Unavailable } from "../domain/Errors.ts"
 import { guard } from "./SqlErrors.ts"
