@@ -1,6 +1,7 @@
 /** The scoreboard as text. Pure. */
 import { renderFields } from "../../cli/Output.ts"
 import { green, red } from "../../cli/text/Color.ts"
+import type { OpenSample } from "../watch/Prober.ts"
 import type { Spread } from "./Figures.ts"
 import type { Scoreboard } from "./Scoreboard.ts"
 
@@ -11,6 +12,9 @@ const listed = (values: Readonly<Record<string, number | undefined>>, unit = "")
   Object.entries(values)
     .flatMap(([name, value]) => (value === undefined ? [] : [`${name} ${value}${unit}`]))
     .join(", ")
+
+const slowOpen = ({ tookMs, replica, atMs }: OpenSample): string =>
+  `${tookMs} ms (${replica}, at ${(atMs / 1_000).toFixed(1)} s)`
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
 
@@ -30,6 +34,7 @@ export const render = (board: Scoreboard, color: boolean): string => {
     ["  longest", listed(board.stallMaxMsByKind, " ms")],
     ["Operations", `${board.operations}; ${spread(board.operationMs)}`],
     ["Opens", spread(board.openMs)],
+    ["  slowest", board.slowOpens.map(slowOpen).join(", ")],
     ["Owners", `${owners.double} double, ${owners.stale} stale of ${owners.answers} answers`],
     ["Converged", board.convergeMs === null ? "not" : `${board.convergeMs} ms`],
     [

@@ -78,6 +78,8 @@ export interface Scoreboard extends Setting {
   readonly operationMs: Spread
   /** Of opens that succeeded. */
   readonly openMs: Spread
+  /** The slowest ones, failed or not. */
+  readonly slowOpens: ReadonlyArray<OpenSample>
   /** Opens that failed: how long the slowest took, and how many gave no reason to try again. */
   readonly refusals: { readonly maxMs: number; readonly final: number }
   readonly owners: { readonly answers: number; readonly double: number; readonly stale: number }
@@ -93,6 +95,7 @@ export interface Scoreboard extends Setting {
 }
 
 const textsShown = 12
+const slowOpensShown = 5
 
 /** Refusals after which a client may try again, as the library words them. */
 const isRetryable = (text: string): boolean =>
@@ -175,6 +178,10 @@ export const scoreboard = (measured: Measured, thresholds: ReadonlyArray<Thresho
     }),
     operationMs: spreadOf(streams.flatMap(({ latenciesMs }) => latenciesMs)),
     openMs,
+    slowOpens: opens
+      .toSorted((left, right) => right.tookMs - left.tookMs)
+      .slice(0, slowOpensShown)
+      .map((open) => ({ ...open, tookMs: Math.ceil(open.tookMs) })),
     refusals,
     owners: { answers: ownership.answers, double: ownership.double, stale: ownership.stale },
     convergeMs: found.convergeMs === undefined ? null : Math.ceil(found.convergeMs),

@@ -9,6 +9,7 @@ import type { Site, SiteReplica } from "../sites/Site.ts"
 import { directClients } from "./Replicas.ts"
 
 export interface OpenSample {
+  /** When it began, since the start of the window. */
   readonly atMs: number
   readonly replica: string
   readonly tookMs: number
@@ -63,6 +64,9 @@ export const start = (
     const clients = yield* directClients(site, limits.drillProbeTimeoutMs)
     const doors = new Map<string, Door>()
     const away = new Set<string>()
+    /** Those that worked once. One that is being added refuses everybody until it is ready. */
+    const trusted = new Set<string>()
+    let windowMs = performance.now()
     const samples: Array<OpenSample> = []
 
     const doorOf = (replica: SiteReplica, place: Place): Effect.Effect<Door, StreamBroken> =>
@@ -96,26 +100,33 @@ export const start = (
       Effect.gen(function* () {
         const atMs = performance.now()
         const opened = yield* Effect.either(open(replica, place))
+        if (Either.isRight(opened)) trusted.add(replica.name)
         // An open that was under way when its replica was taken away says nothing about the others.
-        if (away.has(replica.name) || samples.length >= limits.drillSamples) return
+        if (away.has(replica.name) || !trusted.has(replica.name)) return
+        if (atMs < windowMs || samples.length >= limits.drillSamples) return
         samples.push({
-          ...{ atMs, replica: replica.name },
+          ...{ atMs: Math.round(atMs - windowMs), replica: replica.name },
           tookMs: performance.now() - atMs,
           error: Either.isLeft(opened) ? opened.left.text : undefined,
         })
       })
 
     let turn = 0
-    const busy = new Set<string>()
+    const waiting = new Map<string, number>()
+    const count = (name: string, change: number): number => {
+      const now = (waiting.get(name) ?? 0) + change
+      waiting.set(name, now)
+      return now
+    }
     const round = Effect.gen(function* () {
       turn += 1
       const place = places[turn % places.length]
       if (place === undefined) return
       for (const replica of yield* site.replicas) {
-        if (away.has(replica.name) || busy.has(replica.name)) continue
-        busy.add(replica.name)
+        if (away.has(replica.name) || count(replica.name, 0) >= limits.drillProbesAtOnce) continue
+        count(replica.name, 1)
         yield* probe(replica, place).pipe(
-          Effect.ensuring(Effect.sync(() => busy.delete(replica.name))),
+          Effect.ensuring(Effect.sync(() => count(replica.name, -1))),
           Effect.forkIn(scope),
         )
       }
@@ -123,8 +134,18 @@ export const start = (
     yield* round.pipe(Effect.ignore, Effect.repeat(Schedule.spaced(limits.drillProbeMs)), Effect.forkScoped)
     return {
       open,
-      setAway: (name, isAway) => void (isAway ? away.add(name) : away.delete(name)),
-      beginWindow: () => void samples.splice(0),
+      setAway: (name, isAway) => {
+        if (isAway) {
+          away.add(name)
+          return
+        }
+        away.delete(name)
+        trusted.add(name)
+      },
+      beginWindow: () => {
+        windowMs = performance.now()
+        samples.length = 0
+      },
       samples: () => samples,
     }
   })
