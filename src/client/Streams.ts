@@ -101,9 +101,7 @@ class Opening {
 
 /** Nothing has gone through the relay, so it may be asked for again; a target that refuses keeps refusing. */
 const passing = (cause: unknown): boolean =>
-  cause instanceof GrpcError &&
-  cause.code === Status.UNAVAILABLE &&
-  !cause.message.startsWith("supervisor relay failed")
+  cause instanceof GrpcError && cause.code === Status.UNAVAILABLE && !/dial failed/.test(cause.message)
 
 /** How gateways say that they, or the sandbox's supervisor, do not run commands this way. */
 const unknownToGateway = (cause: unknown): boolean =>
