@@ -1,7 +1,7 @@
 import { Duplex } from "node:stream"
 import { DataFrameDecoder } from "./RelayFraming.ts"
 import type { RelayLeg } from "./RelayLeg.ts"
-import { writePayload } from "./RelayWriter.ts"
+import { writePayload, writePayloads } from "./RelayWriter.ts"
 
 /**
  * A relay leg as the Duplex of its payload bytes, with half-close and backpressure both ways. For users that
@@ -43,6 +43,17 @@ export class RelayDuplex extends Duplex {
     const { stream } = this.#leg
     if (stream.destroyed || stream.writableEnded) done(new Error("relay stream is closed"))
     else if (writePayload(stream, chunk)) done()
+    else this.#waiting = done
+  }
+
+  override _writev(
+    chunks: ReadonlyArray<{ readonly chunk: Buffer }>,
+    done: (error?: Error | null) => void,
+  ): void {
+    const { stream } = this.#leg
+    const buffers = chunks.map(({ chunk }) => chunk)
+    if (stream.destroyed || stream.writableEnded) done(new Error("relay stream is closed"))
+    else if (writePayloads(stream, buffers)) done()
     else this.#waiting = done
   }
 

@@ -18,3 +18,28 @@ export const writePayload = (stream: Writable, chunk: Buffer): boolean => {
   stream.uncork()
   return writable
 }
+
+/** As `writePayload` for chunks that leave together: small ones share a message, so a header costs them nothing. */
+export const writePayloads = (stream: Writable, chunks: ReadonlyArray<Buffer>): boolean => {
+  let writable = true
+  let bytes = 0
+  let group: Buffer[] = []
+  const flush = (): void => {
+    if (bytes > 0) stream.write(encodeDataHeader(bytes))
+    for (const chunk of group) writable = stream.write(chunk)
+    group = []
+    bytes = 0
+  }
+  stream.cork()
+  for (const chunk of chunks) {
+    if (bytes + chunk.length > limits.relayPayloadBytes) flush()
+    if (chunk.length > limits.relayPayloadBytes) writable = writePayload(stream, chunk)
+    else if (chunk.length > 0) {
+      group.push(chunk)
+      bytes += chunk.length
+    }
+  }
+  flush()
+  stream.uncork()
+  return writable
+}
