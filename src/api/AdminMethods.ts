@@ -2,13 +2,26 @@
 import { Effect } from "effect"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
 import { Membership } from "../cluster/Membership.ts"
-import { EdgeStatistics } from "../edge/ClusterEdges.ts"
+import { NotFound } from "../domain/Errors.ts"
+import { skewOf } from "../edge/Balance.ts"
+import { Drain } from "../edge/Drain.ts"
+import type { EdgeStats } from "../edge/EdgeRpcs.ts"
+import { EdgeStatistics } from "../edge/EdgeStatistics.ts"
+import { PeerDrains } from "../edge/PeerDrains.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import { ShardOwners } from "../store/ShardOwners.ts"
 import { Admin } from "../wire/HoldfastV1.ts"
 import { adminAccess as access } from "./Access.ts"
 import { unary } from "./Endpoint.ts"
 import { byId, byName } from "./Lookup.ts"
+
+/** Of a replica that does not answer. */
+const nothing: Pick<EdgeStats, "sessions" | "relays" | "draining" | "remaining"> = {
+  sessions: 0,
+  relays: 0,
+  draining: false,
+  remaining: 0,
+}
 
 const nameOf = (incarnation: string): string => incarnation.slice(0, incarnation.lastIndexOf("/"))
 
@@ -24,10 +37,8 @@ const getClusterStatus = unary(Admin.method.getClusterStatus, access.getClusterS
       (member) =>
         Effect.gen(function* () {
           const stats = member.live
-            ? yield* statistics
-                .of(member.incarnation)
-                .pipe(Effect.catchAll(() => Effect.succeed({ sessions: 0, relays: 0 })))
-            : { sessions: 0, relays: 0 }
+            ? yield* statistics.of(member.incarnation).pipe(Effect.catchAll(() => Effect.succeed(nothing)))
+            : nothing
           return {
             name: member.name,
             address: `${member.host}:${member.port}`,
@@ -39,11 +50,29 @@ const getClusterStatus = unary(Admin.method.getClusterStatus, access.getClusterS
             startedAtMs: BigInt(member.startedAtMs),
             self: member.incarnation === config.incarnation,
             version: member.version,
+            draining: member.live && (member.draining || stats.draining),
+            drainRemaining: stats.remaining,
           }
         }),
       { concurrency: "unbounded" },
     )
-    return { clusterId: config.clusterId, answeredBy: config.name, replicas }
+    const skew = skewOf(replicas.filter(({ live }) => live))
+    return { clusterId: config.clusterId, answeredBy: config.name, replicas, skew }
+  }),
+)
+
+const drainReplica = unary(Admin.method.drainReplica, access.drainReplica, (request) =>
+  Effect.gen(function* () {
+    const config = yield* ClusterConfig
+    const membership = yield* Membership
+    const members = yield* membership.members
+    const member = members.find(({ name, live }) => live && name === request.name)
+    if (member === undefined)
+      return yield* new NotFound({ message: `no live replica is called '${request.name}'` })
+    const order = { deadlineMs: request.deadlineMs, cancel: request.cancel }
+    if (member.incarnation === config.incarnation)
+      return yield* Effect.flatMap(Drain, (drain) => drain.order(order))
+    return yield* Effect.flatMap(PeerDrains, (drains) => drains.order(member.incarnation, order))
   }),
 )
 
@@ -73,4 +102,4 @@ const locateSandbox = unary(Admin.method.locateSandbox, access.locateSandbox, (r
   }),
 )
 
-export const adminEndpoints = [getClusterStatus, locateSandbox]
+export const adminEndpoints = [getClusterStatus, locateSandbox, drainReplica]

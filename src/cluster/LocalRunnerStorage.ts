@@ -2,8 +2,9 @@
  * RunnerStorage for the single replica on SQLite: it owns every shard, because a second process on the same
  * file is refused at start. Epochs still grow with each start, so that messages of a former process are refused.
  */
-import { MachineId, RunnerStorage } from "@effect/cluster"
-import { SqlClient } from "@effect/sql"
+import * as MachineId from "@effect/cluster/MachineId"
+import * as RunnerStorage from "@effect/cluster/RunnerStorage"
+import * as SqlClient from "@effect/sql/SqlClient"
 import { Clock, Context, Effect, Layer } from "effect"
 import { Internal } from "../domain/Errors.ts"
 import { ClusterConfig } from "./ClusterConfig.ts"
@@ -29,6 +30,7 @@ const make = Effect.gen(function* () {
       version: config.version,
       startedAtMs,
       live: true,
+      draining: false,
     },
   ])
   const memory = yield* RunnerStorage.makeMemory

@@ -10,6 +10,8 @@ export interface Member extends HostPort {
   readonly version: string
   readonly startedAtMs: number
   readonly live: boolean
+  /** It hands over what it holds: no new shards, sessions or callers should go there. */
+  readonly draining: boolean
 }
 
 /**
@@ -25,6 +27,9 @@ export class Membership extends Context.Tag("holdfast/Membership")<
     readonly find: (incarnation: string) => Member | undefined
     /** Completes once that member is seen to have left; at once for one that is not a live member. */
     readonly left: (incarnation: string) => Effect.Effect<void>
+    /** What this replica says of itself. The RunnerStorage in use tells the others and gives the shards to them. */
+    readonly withdraw: (draining: boolean) => Effect.Effect<void>
+    readonly withdrawn: () => boolean
     readonly update: (members: ReadonlyArray<Member>) => Effect.Effect<void>
   }
 >() {
@@ -33,6 +38,7 @@ export class Membership extends Context.Tag("holdfast/Membership")<
     Effect.gen(function* () {
       const ref = yield* SubscriptionRef.make<ReadonlyArray<Member>>([])
       let known = ""
+      let draining = false
       const live = new Map<string, { readonly member: Member; readonly left: Deferred.Deferred<void> }>()
       const fiberId = yield* Effect.fiberId
       return {
@@ -43,6 +49,11 @@ export class Membership extends Context.Tag("holdfast/Membership")<
           const entry = live.get(incarnation)
           return entry === undefined ? Effect.void : Deferred.await(entry.left)
         },
+        withdraw: (wanted) =>
+          Effect.sync(() => {
+            draining = wanted
+          }),
+        withdrawn: () => draining,
         update: (members) =>
           Effect.suspend(() => {
             const seen = JSON.stringify(members)

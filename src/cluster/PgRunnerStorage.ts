@@ -3,8 +3,13 @@
  * and owns a shard while that same session holds the shard's lock. When a process dies its socket closes,
  * all its locks fall at once, and the survivors see it at their next poll.
  */
-import { MachineId, Runner, RunnerAddress, RunnerStorage, ShardId } from "@effect/cluster"
+
 import { PersistenceError } from "@effect/cluster/ClusterError"
+import * as MachineId from "@effect/cluster/MachineId"
+import * as Runner from "@effect/cluster/Runner"
+import * as RunnerAddress from "@effect/cluster/RunnerAddress"
+import * as RunnerStorage from "@effect/cluster/RunnerStorage"
+import * as ShardId from "@effect/cluster/ShardId"
 import { Clock, Context, Effect, Layer, Schedule } from "effect"
 import { FailedPrecondition, Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
@@ -24,8 +29,21 @@ interface MemberRow {
   readonly url: string
   readonly version: string
   readonly started_at_ms: string
+  readonly metadata: string
   readonly alive: boolean
   readonly postmaster_age_ms: string
+}
+
+/** What a member says of itself in its row; other keys are for later releases. */
+const metadataOf = (draining: boolean) => JSON.stringify({ draining })
+
+const isDraining = (metadata: string): boolean => {
+  try {
+    const said: unknown = JSON.parse(metadata)
+    return typeof said === "object" && said !== null && "draining" in said && said.draining === true
+  } catch {
+    return false
+  }
 }
 
 const persistence = <A, R>(effect: Effect.Effect<A, Unavailable, R>) =>
@@ -48,6 +66,7 @@ const make = Effect.gen(function* () {
   const epochs = new Map<number, number>()
   let machineId: number | undefined
   let lastKnown: ReadonlyArray<Member> = []
+  let published = false
 
   /** Takes the liveness lock and writes this replica's row. Run on each new session: the locks fell with the old one. */
   const enrol = (query: LockSession["query"]) =>
@@ -73,9 +92,13 @@ const make = Effect.gen(function* () {
       if (lock?.ok !== true)
         return yield* new Unavailable({ message: `another live replica is called '${config.name}'` })
       yield* query(
-        `UPDATE cluster_runners SET incarnation = $2, address = $3, url = $4, version = $5, started_at_ms = $6
+        `UPDATE cluster_runners SET incarnation = $2, address = $3, url = $4, version = $5, started_at_ms = $6,
+           metadata = $7
          WHERE machine_id = $1`,
-        [row.machine_id, config.incarnation, address, config.url, config.version, startedAtMs],
+        [
+          ...[row.machine_id, config.incarnation, address, config.url, config.version, startedAtMs],
+          metadataOf(published),
+        ],
       )
       machineId = row.machine_id
     })
@@ -153,8 +176,16 @@ const make = Effect.gen(function* () {
   })
 
   const poll = Effect.gen(function* () {
+    const draining = membership.withdrawn()
+    if (draining !== published) {
+      yield* session.query("UPDATE cluster_runners SET metadata = $2 WHERE incarnation = $1", [
+        config.incarnation,
+        metadataOf(draining),
+      ])
+      published = draining
+    }
     const rows = yield* session.query<MemberRow>(
-      `SELECT r.machine_id, r.name, r.incarnation, r.address, r.url, r.version, r.started_at_ms,
+      `SELECT r.machine_id, r.name, r.incarnation, r.address, r.url, r.version, r.started_at_ms, r.metadata,
               l.objid IS NOT NULL AS alive,
               floor(extract(epoch FROM now() - pg_postmaster_start_time()) * 1000)::bigint AS postmaster_age_ms
        FROM cluster_runners r
@@ -176,6 +207,7 @@ const make = Effect.gen(function* () {
       version: row.version,
       startedAtMs: Number(row.started_at_ms),
       live: row.alive || (settling && wasLive.has(row.incarnation)),
+      draining: isDraining(row.metadata),
     }))
     yield* membership.update(lastKnown)
     return lastKnown
@@ -200,21 +232,22 @@ const make = Effect.gen(function* () {
           ),
       ),
     getRunners: persistence(
-      Effect.map(poll, (members) =>
-        members
-          .filter((member) => member.live)
-          .map(
-            (member) =>
-              [
-                Runner.make({
-                  address: RunnerAddress.make(member.host, member.port),
-                  groups: ["default"],
-                  weight: 1,
-                }),
-                true as boolean,
-              ] as const,
-          ),
-      ),
+      Effect.map(poll, (members) => {
+        const live = members.filter((member) => member.live)
+        // The shards of an unhealthy runner go to the others while it still serves; they need somewhere to go.
+        const nowhere = live.every((member) => member.draining)
+        return live.map(
+          (member) =>
+            [
+              Runner.make({
+                address: RunnerAddress.make(member.host, member.port),
+                groups: ["default"],
+                weight: 1,
+              }),
+              nowhere || !member.draining,
+            ] as const,
+        )
+      }),
     ),
     // Health is the liveness lock itself.
     setRunnerHealth: () => Effect.void,

@@ -26,7 +26,7 @@ export const limitsTable = {
   responseMessageBytes: [4_194_304, "bytes", "decode limit of tonic clients, applied by ours too"],
   readAheadBytes: [65_536, "bytes", "parsed messages wait in memory up to this; then the stream pauses"],
   leaveQuietMs: [
-    250,
+    1_000,
     "ms",
     "a client that began no call for this long is not about to begin one: it may be told that its connection closes",
   ],
@@ -134,7 +134,7 @@ export const limitsTable = {
     "ms",
     "longest spread of reconnects; with a second to spare below what callers are held",
   ],
-  attachConcurrency: [16, "attaches", "asks under way per replica; as many as database connections"],
+  attachConcurrency: [8, "attaches", "asks under way per replica; leaves half of the database's connections"],
   attachQueueMs: [
     10_000,
     "ms",

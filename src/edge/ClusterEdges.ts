@@ -1,6 +1,7 @@
 /** The edges of all replicas behind one interface: this one by a call, the others over the peer port. */
-import { SocketServer } from "@effect/platform"
-import { RpcClient, RpcServer } from "@effect/rpc"
+import * as SocketServer from "@effect/platform/SocketServer"
+import * as RpcClient from "@effect/rpc/RpcClient"
+import * as RpcServer from "@effect/rpc/RpcServer"
 import { Context, Duration, Effect, Layer, RcMap } from "effect"
 import { serialization } from "../cluster/Cluster.ts"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
@@ -8,21 +9,25 @@ import { Membership } from "../cluster/Membership.ts"
 import { PeerDialer } from "../cluster/PeerDialer.ts"
 import { PeerListener } from "../cluster/PeerListener.ts"
 import { peerProtocols } from "../cluster/PeerTls.ts"
-import type { Unavailable } from "../domain/Errors.ts"
+import { Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { Edges, SessionGone } from "../sandbox/Edges.ts"
-import { EdgeRpcs, type EdgeStats } from "./EdgeRpcs.ts"
+import { Drain } from "./Drain.ts"
+import { EdgeRpcs } from "./EdgeRpcs.ts"
+import { EdgeStatistics } from "./EdgeStatistics.ts"
 import { edgesOver } from "./EdgesOver.ts"
 import { LocalEdge } from "./LocalEdge.ts"
+import { PeerDrains } from "./PeerDrains.ts"
 
 const handlers = EdgeRpcs.toLayer(
-  Effect.map(LocalEdge, (edge) =>
+  Effect.map(Effect.all([LocalEdge, Drain]), ([edge, drain]) =>
     EdgeRpcs.of({
       Open: (request) => edge.open(request),
       EndSession: (request) => edge.endSession(request),
       Slots: (request) => edge.slots(request),
       Cut: (request) => edge.cut(request),
       Stats: () => edge.stats,
+      Drain: (order) => drain.order(order),
     }),
   ),
 )
@@ -43,12 +48,6 @@ export const serverLayer = RpcServer.layer(EdgeRpcs, {
   ),
   Layer.provide(serialization),
 )
-
-/** Sessions and relays per replica, for status. */
-export class EdgeStatistics extends Context.Tag("holdfast/EdgeStatistics")<
-  EdgeStatistics,
-  { readonly of: (replica: string) => Effect.Effect<EdgeStats, Unavailable> }
->() {}
 
 const make = Effect.gen(function* () {
   const config = yield* ClusterConfig
@@ -81,7 +80,24 @@ const make = Effect.gen(function* () {
         stats: client.Stats(),
       })),
   })
-  return Context.make(Edges, edges).pipe(Context.add(EdgeStatistics, statistics))
+  const drains = PeerDrains.of({
+    order: (incarnation, order) =>
+      RcMap.get(clients, incarnation).pipe(
+        Effect.flatMap((client) => client.Drain(order)),
+        Effect.scoped,
+        Effect.disconnect,
+        Effect.timeout(Duration.millis(limits.peerCallTimeoutMs)),
+        Effect.mapError((error) =>
+          error._tag === "FailedPrecondition"
+            ? error
+            : new Unavailable({ message: "that replica cannot be reached" }),
+        ),
+      ),
+  })
+  return Context.make(Edges, edges).pipe(
+    Context.add(EdgeStatistics, statistics),
+    Context.add(PeerDrains, drains),
+  )
 })
 
 export const layer = Layer.scopedContext(make)

@@ -10,10 +10,9 @@ import {
   LimitReached,
   NotFound,
   PermissionDenied,
-  StaleEpoch,
   Unavailable,
 } from "../domain/Errors.ts"
-import { EpochGate, type Fence } from "../domain/Fence.ts"
+import type { Fence } from "../domain/Fence.ts"
 import { limits } from "../domain/Limits.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import type { Slot } from "../sandbox/Admission.ts"
@@ -21,7 +20,10 @@ import { type EdgeOpen, type EdgeOpened, SessionGone } from "../sandbox/Edges.ts
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import type { MessageReader } from "../wire/grpc/MessageReader.ts"
 import { type RelayCall, type RelayLeg, serverLeg } from "../wire/RelayLeg.ts"
+import { makeEdgeGate } from "./EdgeGate.ts"
+import { makeReport } from "./EdgeReport.ts"
 import { EdgeStreams, noExecText, type StreamEnd, streamEnd } from "./EdgeStreams.ts"
+import { letGo } from "./LetGo.ts"
 import { droppedText } from "./PeerLeg.ts"
 import { PeerLegs } from "./PeerLegs.ts"
 import type { Session } from "./Session.ts"
@@ -56,26 +58,14 @@ const make = Effect.gen(function* () {
   const metrics = yield* Metrics
   const actors = yield* SandboxActors
   const peerLegs = yield* PeerLegs
-  const gate = new EpochGate()
+  const { admit, refused: epochsRefused } = makeEdgeGate(metrics)
+  const { report, stats } = yield* makeReport
   const sessions = new Map<string, Session>()
   const pending = new Map<string, Pending>()
   const live = new Map<string, Live>()
   const count = (direction: "in" | "out", bytes: number) => metrics.relayBytes.inc({ direction }, bytes)
   const here = new EdgeStreams(count)
   const runFork = Runtime.runFork(yield* Effect.runtime<never>())
-
-  const admit = (fence: Fence) =>
-    Effect.suspend(() => {
-      if (gate.admit(fence)) return Effect.void
-      metrics.epochsRefused.inc()
-      return Effect.fail(
-        new StaleEpoch({
-          message: `epoch ${fence.epoch} of shard ${fence.shard} is over`,
-          ...fence,
-          seen: gate.seen(fence.shard),
-        }),
-      )
-    })
 
   const settle = (channelId: string, outcome: Effect.Effect<void, OpenFailure>) => {
     const entry = pending.get(channelId)
@@ -92,7 +82,7 @@ const make = Effect.gen(function* () {
   const begin = (request: EdgeOpen): Effect.Effect<EdgeOpened, OpenFailure> =>
     Effect.gen(function* () {
       const session = sessions.get(request.sessionId)
-      if (session === undefined)
+      if (session === undefined || session.retired)
         return yield* new SessionGone({ message: `session ${request.sessionId} is not on ${config.name}` })
       if (pending.size >= limits.relayPendingPerProcess)
         return yield* new LimitReached({ message: "too many pending relays on this replica" })
@@ -211,8 +201,16 @@ const make = Effect.gen(function* () {
       return yield* complete(waiting, edge ? here.begin(request, request.stream, leg) : leg)
     })
 
+  const isOpening = (session: Session) =>
+    [...pending.values()].some(({ request }) => request.sessionId === session.sessionId)
+
+  const endInOrder = (session: Session) => letGo(session, () => isOpening(session))
+
   return {
     sessions,
+    report,
+    /** Ends a session that nobody has replaced; its relays go on. */
+    letGo: endInOrder,
     open: (request: EdgeOpen) =>
       Effect.zipRight(
         admit(request.fence),
@@ -241,7 +239,14 @@ const make = Effect.gen(function* () {
           failPending(channelId, new SessionGone({ message: "the session ended" }))
     },
     endSession: (request: { readonly sessionId: string; readonly fence: Fence }) =>
-      Effect.map(admit(request.fence), () => sessions.get(request.sessionId)?.end()),
+      Effect.map(admit(request.fence), () => {
+        const session = sessions.get(request.sessionId)
+        if (session === undefined || session.retired) return
+        if (session.asked !== undefined) metrics.sessionMoves.inc({ reason: session.asked.reason })
+        session.replaced = true
+        session.retire()
+        runFork(endInOrder(session))
+      }),
     slots: (request: { readonly sandboxId: string; readonly fence: Fence }) =>
       Effect.map(
         admit(request.fence),
@@ -273,8 +278,12 @@ const make = Effect.gen(function* () {
           )
             relay.cut()
       }),
-    stats: Effect.sync(() => ({ sessions: sessions.size, relays: live.size })),
-    epochsRefused: () => gate.refused,
+    relays: () => live.size,
+    cutRelays: () => {
+      for (const relay of [...live.values()]) relay.cut()
+    },
+    stats: stats(() => ({ sessions: sessions.size, relays: live.size })),
+    epochsRefused,
   } as const
 })
 

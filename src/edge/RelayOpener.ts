@@ -30,6 +30,9 @@ export interface OpenedRelay {
   readonly stream: boolean
 }
 
+/** Attempts of one open that met a session on its way out: bounded, so that a broken path is told. */
+const droppedAttempts = 3
+
 /** What the actor answers when no session came in time; the wait goes on here with a fresh ticket. */
 const noSession = "supervisor session not connected"
 
@@ -56,27 +59,29 @@ const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const channelId = randomUUID()
       const issued = yield* issue(channelId)
-      const { stream } = yield* actors.ask(
-        options.sandboxId,
-        (actor) =>
-          actor.OpenRelay({
-            channelId,
-            target: options.target,
-            serviceId: options.serviceId,
-            tokenHash: options.tokenHash,
-            stream: options.stream,
-            rendezvous: { replica: config.incarnation, ticket: issued.ticket },
-            waitMs,
+      return yield* Effect.gen(function* () {
+        const { stream } = yield* actors.ask(
+          options.sandboxId,
+          (actor) =>
+            actor.OpenRelay({
+              channelId,
+              target: options.target,
+              serviceId: options.serviceId,
+              tokenHash: options.tokenHash,
+              stream: options.stream,
+              rendezvous: { replica: config.incarnation, ticket: issued.ticket },
+              waitMs,
+            }),
+          waitMs + limits.relayClaimTimeoutMs + limits.peerOpenTimeoutMs,
+        )
+        const leg = yield* Effect.promise(() => issued.leg).pipe(
+          Effect.timeoutFail({
+            duration: Duration.millis(limits.peerOpenTimeoutMs),
+            onTimeout: () => new Unavailable({ message: droppedText }),
           }),
-        waitMs + limits.relayClaimTimeoutMs + limits.peerOpenTimeoutMs,
-      )
-      const leg = yield* Effect.promise(() => issued.leg).pipe(
-        Effect.timeoutFail({
-          duration: Duration.millis(limits.peerOpenTimeoutMs),
-          onTimeout: () => new Unavailable({ message: droppedText }),
-        }),
-      )
-      return { channelId, leg, stream }
+        )
+        return { channelId, leg, stream }
+      }).pipe(Effect.onError(() => Effect.sync(() => issued.cancel())))
     })
 
   /**
@@ -87,13 +92,17 @@ const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const startedAt = yield* monotonicMs
       const left = Effect.map(monotonicMs, (nowMs) => limits.sessionWaitMs - (nowMs - startedAt))
+      let dropped = 0
+      /** A relay that was not joined moved no byte. When its session was replaced meanwhile the ticket is used up. */
+      const again = (message: string): boolean => {
+        if (message === droppedText) dropped += 1
+        return message === noSession || (message === droppedText && dropped < droppedAttempts)
+      }
       const held: Effect.Effect<OpenedRelay, PublicError, Scope.Scope> = Effect.flatMap(left, (leftMs) =>
         attempt(options, Math.max(0, Math.min(limits.ticketWaitMs, leftMs))),
       ).pipe(
         Effect.catchTag("Unavailable", (error) =>
-          Effect.flatMap(left, (leftMs) =>
-            error.message === noSession && leftMs > 0 ? held : Effect.fail(error),
-          ),
+          Effect.flatMap(left, (leftMs) => (again(error.message) && leftMs > 0 ? held : Effect.fail(error))),
         ),
       )
       return yield* held.pipe(

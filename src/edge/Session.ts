@@ -13,6 +13,17 @@ export type SessionCall = Pick<ServerCall, "sendHeaders" | "finish"> & { readonl
 
 type Payload = GatewayMessage["payload"]
 
+/** A move that was asked of the supervisor. */
+export interface AskedMove {
+  /** Incarnation of the replica that it was sent to. */
+  readonly to: string
+  readonly reason: string
+  /** Monotonic. */
+  readonly atMs: number
+  /** The supervisor did not go in time. */
+  readonly failed?: boolean
+}
+
 export class Session {
   readonly sandboxId: string
   readonly sessionId: string
@@ -20,6 +31,15 @@ export class Session {
   readonly extended: boolean
   readonly #capabilities: SupervisorCapabilities | undefined
   readonly #call: SessionCall
+  /** The last move asked of it; undefined as long as none was. */
+  asked: AskedMove | undefined
+  /** When it was accepted, by the monotonic clock; undefined before. */
+  acceptedAtMs: number | undefined
+  /** It took the place of a session that still lived: somebody sent it here. */
+  moved = false
+  /** The owner ended it: it knows of the end. */
+  replaced = false
+  #retired = false
   #accepted = false
   #queued = 0
   #held: Array<Payload> = []
@@ -69,6 +89,29 @@ export class Session {
     this.#accepted = true
     for (const payload of this.#held) this.#write(payload)
     this.#held = []
+  }
+
+  /** The supervisor opens another session when it is asked to. */
+  get redirects(): boolean {
+    return this.#capabilities?.redirect ?? false
+  }
+
+  /** On its way out: nothing new may be asked of it. */
+  get retired(): boolean {
+    return this.#retired
+  }
+
+  retire(): void {
+    this.#retired = true
+  }
+
+  /** Asks for another session, at that URL or, where it is empty, at the configured address. */
+  move(url: string, asked: AskedMove): boolean {
+    this.asked = asked
+    return this.#send({
+      case: "holdfastMove",
+      value: { $typeName: "holdfast.v1.SessionMove", url, reason: asked.reason },
+    })
   }
 
   /** Whether a relay may be a carrier of such a stream, which then ends in the supervisor. */

@@ -1,9 +1,10 @@
 /** `ConnectSupervisor`: hello, attach at the owner, accepted; then the life of the session until its stream ends. */
 import { randomUUID } from "node:crypto"
-import { Clock, Context, Duration, Effect, Layer, Schedule } from "effect"
+import { Clock, Context, Duration, Effect, Layer, Runtime, Schedule } from "effect"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
 import { InvalidArgument, PermissionDenied, type PublicError } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
+import { monotonicMs } from "../domain/Monotonic.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import { GrpcError } from "../wire/grpc/GrpcError.ts"
@@ -20,6 +21,7 @@ const make = Effect.gen(function* () {
   const metrics = yield* Metrics
   const edge = yield* LocalEdge
   const actors = yield* SandboxActors
+  const runFork = Runtime.runFork(yield* Effect.runtime<never>())
 
   const receiveOnce = (receive: ReceiveSupervisorMessage) =>
     Effect.tryPromise({
@@ -44,29 +46,6 @@ const make = Effect.gen(function* () {
           : Effect.fail(new InvalidArgument({ message: "expected SupervisorHello" }))
       }),
     )
-
-  /** Until the stream ends, in whatever way. */
-  const follow = (session: Session, receive: ReceiveSupervisorMessage) =>
-    Effect.gen(function* () {
-      while (true) {
-        const message = yield* receiveOnce(receive)
-        if (message === undefined) return
-        const { payload } = message
-        switch (payload.case) {
-          case "relayOpenResult":
-            if (!payload.value.success)
-              edge.refused(session.sandboxId, payload.value.channelId, payload.value.error)
-            break
-          case "relayClose":
-            yield* Effect.logDebug("Supervisor closed a relay").pipe(
-              Effect.annotateLogs({ relay: payload.value.channelId, reason: payload.value.reason }),
-            )
-            break
-          default:
-            break
-        }
-      }
-    }).pipe(Effect.catchAll((error) => Effect.logDebug("Session stream ended", error.message)))
 
   const pacer = yield* makeAttachPacer
 
@@ -103,59 +82,119 @@ const make = Effect.gen(function* () {
         ),
       )
 
-  const run = (
-    principal: string,
-    call: SessionCall,
-    receive: ReceiveSupervisorMessage,
-  ): Effect.Effect<void, PublicError | GrpcError> =>
-    Effect.gen(function* () {
-      // The reference peer waits for response headers before it goes on.
-      call.sendHeaders()
-      const said = yield* hello(receive)
-      if (said.sandboxId === "") return yield* new InvalidArgument({ message: "sandbox_id is required" })
-      if (said.sandboxId !== principal)
-        return yield* new PermissionDenied({
-          message: "cross-sandbox access denied: principal does not own this sandbox",
-        })
-      const session = new Session(principal, randomUUID(), said.holdfast, call)
-      edge.addSession(session)
-      yield* Effect.addFinalizer(() => Effect.sync(() => edge.removeSession(session)))
-      const verdict = yield* actors
-        .ask(
-          principal,
-          (actor) =>
-            actor.Attach({
-              sessionId: session.sessionId,
-              instanceId: said.instanceId,
-              instanceStartedAtMs: Number(said.holdfast?.instanceStartedAtMs ?? 0n),
-              connectionEpoch: Number(said.holdfast?.connectionEpoch ?? 0n),
-              replica: config.incarnation,
-            }),
-          limits.attachTimeoutMs,
-        )
-        .pipe(
-          pacer.pace,
-          Effect.catchTag("AttachesQueued", ({ delayMs }) =>
-            Effect.succeed({ _tag: "Queued" as const, delayMs }),
+  /**
+   * The life of an accepted session, until its stream ends in whatever way. Plain promises: a fiber that waits for
+   * a supervisor's next word would weigh four times what the session does.
+   */
+  const follow = async (session: Session, receive: ReceiveSupervisorMessage): Promise<void> => {
+    try {
+      while (true) {
+        const message = await receive()
+        if (message === undefined) break
+        const { payload } = message
+        if (payload.case === "relayOpenResult" && !payload.value.success)
+          edge.refused(session.sandboxId, payload.value.channelId, payload.value.error)
+        if (payload.case === "relayClose")
+          note(session, "Supervisor closed a relay", {
+            relay: payload.value.channelId,
+            reason: payload.value.reason,
+          })
+      }
+    } catch (cause) {
+      note(session, "Session stream ended", {
+        reason: cause instanceof Error ? cause.message : String(cause),
+      })
+    }
+    edge.removeSession(session)
+    if (!session.replaced) runFork(detach(session))
+  }
+
+  const note = (session: Session, message: string, fields: Readonly<Record<string, string>>): void => {
+    runFork(
+      Effect.logDebug(message).pipe(
+        Effect.annotateLogs({ sandbox: session.sandboxId, session: session.sessionId, ...fields }),
+      ),
+    )
+  }
+
+  /** Asks the owner when its turn comes. A database that answers late does not send a supervisor away that would return at once. */
+  const attach = (session: Session, said: SupervisorHello) =>
+    actors
+      .ask(
+        session.sandboxId,
+        (actor) =>
+          actor.Attach({
+            sessionId: session.sessionId,
+            instanceId: said.instanceId,
+            instanceStartedAtMs: Number(said.holdfast?.instanceStartedAtMs ?? 0n),
+            connectionEpoch: Number(said.holdfast?.connectionEpoch ?? 0n),
+            replica: config.incarnation,
+          }),
+        limits.attachTimeoutMs,
+      )
+      .pipe(
+        Effect.retry({
+          schedule: Schedule.exponential(limits.sessionRetryMs).pipe(
+            Schedule.jittered,
+            Schedule.upTo(limits.attachTimeoutMs),
           ),
-          Effect.tapError(() => Effect.sync(() => metrics.sessionAttach.inc({ outcome: "failed" }))),
-        )
+          while: (error) => error._tag === "Unavailable",
+        }),
+        pacer.pace,
+        Effect.catchTag("AttachesQueued", ({ delayMs }) =>
+          Effect.succeed({ _tag: "Queued" as const, delayMs }),
+        ),
+        Effect.tapError(() => Effect.sync(() => metrics.sessionAttach.inc({ outcome: "failed" }))),
+      )
+
+  /** False when the session does not come about. */
+  const admitted = (session: Session, said: SupervisorHello) =>
+    Effect.gen(function* () {
+      const verdict = yield* attach(session, said)
       if (verdict._tag === "Queued") {
         metrics.sessionAttach.inc({ outcome: "queued" })
         session.reject("too many supervisors are connecting to this replica", verdict.delayMs)
-        return
+        return false
       }
       if (verdict._tag === "Rejected") {
         metrics.sessionAttach.inc({ outcome: "rejected" })
         yield* Effect.logInfo("Session rejected", verdict.reason)
         session.reject(verdict.reason)
-        return
+        return false
       }
       metrics.sessionAttach.inc({ outcome: "accepted" })
       session.accept(verdict.epoch, config.name, spreadMs())
-      yield* Effect.addFinalizer(() => Effect.forkDaemon(detach(session)))
-      yield* Effect.annotateLogs(follow(session, receive), { session: session.sessionId })
-    }).pipe(Effect.scoped, Effect.annotateLogs({ sandbox: principal }))
+      session.acceptedAtMs = yield* monotonicMs
+      session.moved = verdict.moved
+      return true
+    })
+
+  /** Sets a session up; the promise it returns settles when the session is over. */
+  const run = (
+    principal: string,
+    call: SessionCall,
+    receive: ReceiveSupervisorMessage,
+  ): Effect.Effect<Promise<void>, PublicError | GrpcError> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        // The reference peer waits for response headers before it goes on.
+        call.sendHeaders()
+        const said = yield* restore(hello(receive))
+        if (said.sandboxId === "") return yield* new InvalidArgument({ message: "sandbox_id is required" })
+        if (said.sandboxId !== principal)
+          return yield* new PermissionDenied({
+            message: "cross-sandbox access denied: principal does not own this sandbox",
+          })
+        const session = new Session(principal, randomUUID(), said.holdfast, call)
+        edge.addSession(session)
+        const accepted = yield* restore(admitted(session, said)).pipe(
+          Effect.onError(() => Effect.sync(() => edge.removeSession(session))),
+        )
+        if (accepted) return follow(session, receive)
+        edge.removeSession(session)
+        return Promise.resolve()
+      }),
+    ).pipe(Effect.annotateLogs({ sandbox: principal }))
 
   return { run } as const
 })

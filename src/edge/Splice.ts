@@ -29,7 +29,12 @@ const pump = (from: RelayLeg, to: RelayLeg, guarded: boolean, count: (bytes: num
     if (sink.writable && !sink.write(chunk) && sink.writableLength > limits.relayBufferBytes) source.pause()
   }
   const end = () => {
-    if (direction.done || !(from.ended || (endedCleanly(source) && !source.destroyed))) return
+    if (
+      direction.done ||
+      from.aborted?.() === true ||
+      !(from.ended || (endedCleanly(source) && !source.destroyed))
+    )
+      return
     direction.done = true
     to.endWrite()
   }

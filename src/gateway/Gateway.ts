@@ -1,7 +1,7 @@
 /** One replica, composed. Read it from the bottom: what is provided last stands first. */
-import type { RunnerStorage } from "@effect/cluster"
-import type { SqlClient } from "@effect/sql"
-import { Effect, Layer, Logger, type Scope } from "effect"
+import type * as RunnerStorage from "@effect/cluster/RunnerStorage"
+import type * as SqlClient from "@effect/sql/SqlClient"
+import { Deferred, Effect, Layer, Logger, type Scope } from "effect"
 import packageJson from "../../package.json" with { type: "json" }
 import { ApiSettings } from "../api/ApiSettings.ts"
 import * as SandboxTokens from "../auth/SandboxTokens.ts"
@@ -14,14 +14,19 @@ import * as PeerDialer from "../cluster/PeerDialer.ts"
 import * as PeerListener from "../cluster/PeerListener.ts"
 import * as PgRunnerStorage from "../cluster/PgRunnerStorage.ts"
 import type { FailedPrecondition, Internal, InvalidArgument, Unavailable } from "../domain/Errors.ts"
+import { limits } from "../domain/Limits.ts"
 import * as NoDriver from "../driver/NoDriver.ts"
 import * as ProcessDriver from "../driver/ProcessDriver.ts"
+import { ClientPorts } from "../edge/ClientPorts.ts"
 import * as ClusterEdges from "../edge/ClusterEdges.ts"
+import { Drain, DrainSettings } from "../edge/Drain.ts"
 import { LocalEdge } from "../edge/LocalEdge.ts"
 import { PeerLegs } from "../edge/PeerLegs.ts"
 import { RelayOpener } from "../edge/RelayOpener.ts"
 import { ReplicaStreams } from "../edge/ReplicaStreams.ts"
 import { SessionStream } from "../edge/SessionStream.ts"
+import { Steering } from "../edge/Steering.ts"
+import { boundHeapGrowth } from "../observe/HeapGrowth.ts"
 import * as Logs from "../observe/Logs.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import * as Reconciler from "../reconcile/Reconciler.ts"
@@ -77,6 +82,12 @@ export const layer = (settings: GatewaySettings) => {
           logLevel: settings.logLevel,
           ...(settings.supervisorCommand.length === 0 ? {} : { command: settings.supervisorCommand }),
         }),
+    Layer.succeed(DrainSettings, {
+      batch: settings.drainBatch,
+      intervalMs: settings.drainIntervalMs,
+      deadlineMs: settings.drainDeadlineMs,
+    }),
+    ClientPorts.layer,
     Metrics.layer,
     Readiness.layer,
   )
@@ -95,6 +106,8 @@ export const layer = (settings: GatewaySettings) => {
   return Layer.mergeAll(clientListeners(settings), healthListener(settings), probe).pipe(
     Layer.provideMerge(Layer.mergeAll(SandboxActor.layer, Reconciler.layer)),
     Layer.provideMerge(Layer.mergeAll(streams, SessionStream.layer, ClusterEdges.serverLayer)),
+    Layer.provideMerge(Drain.layer),
+    Layer.provideMerge(Steering.layer),
     Layer.provideMerge(ClusterEdges.layer),
     Layer.provideMerge(LocalEdge.layer),
     Layer.provideMerge(PeerLegs.layer),
@@ -110,13 +123,27 @@ export const layer = (settings: GatewaySettings) => {
 
 const stopSignals = ["SIGTERM", "SIGINT"] as const
 
-/** Completes with the signal that asks this process to stop. */
-const stopSignal = Effect.async<NodeJS.Signals>((resume) => {
-  const onSignal = (signal: NodeJS.Signals) => resume(Effect.succeed(signal))
-  for (const signal of stopSignals) process.once(signal, onSignal)
-  return Effect.sync(() => {
-    for (const signal of stopSignals) process.off(signal, onSignal)
-  })
+/** The first signal asks this process to stop, the second to stop at once. Heard from here on. */
+const listenForSignals = Effect.gen(function* () {
+  const first = yield* Deferred.make<NodeJS.Signals>()
+  const second = yield* Deferred.make<NodeJS.Signals>()
+  let firstAtMs: number | undefined
+  const onSignal = (signal: NodeJS.Signals) => {
+    const nowMs = performance.now()
+    firstAtMs ??= nowMs
+    Deferred.unsafeDone(first, Effect.succeed(signal))
+    if (nowMs - firstAtMs > limits.signalRepeatMs) Deferred.unsafeDone(second, Effect.succeed(signal))
+  }
+  yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      for (const signal of stopSignals) process.on(signal, onSignal)
+    }),
+    () =>
+      Effect.sync(() => {
+        for (const signal of stopSignals) process.off(signal, onSignal)
+      }),
+  )
+  return { first: Deferred.await(first), second: Deferred.await(second) } as const
 })
 
 /** Runs a replica until it is told to stop; the exit code of the process. */
@@ -127,17 +154,18 @@ export const runGateway = (
     const settings = yield* load(flags, process.env)
     const level = Logs.levelOf(settings.logLevel)
     const running = Effect.gen(function* () {
+      yield* boundHeapGrowth
       const context = yield* Layer.build(layer(settings))
+      const { first, second } = yield* listenForSignals
       yield* Effect.logInfo(
         `Gateway ${settings.name} serves ${settings.listen.map(({ host, port }) => `${host}:${port}`).join(", ")}`,
       )
-      const signal = yield* stopSignal
-      yield* Effect.logInfo(`${signal}: stopping`)
-      yield* Effect.provide(
-        Effect.map(Readiness, (readiness) => {
-          readiness.draining = true
-        }),
-        context,
+      yield* Effect.logInfo(`${yield* first}: stopping`)
+      yield* Effect.flatMap(Drain, (drain) => drain.leave).pipe(
+        Effect.raceFirst(
+          Effect.flatMap(second, (signal) => Effect.logWarning(`${signal} again: stopping at once`)),
+        ),
+        Effect.provide(context),
       )
       return 0
     })

@@ -20,6 +20,14 @@ const hostPort = (name: string) =>
 
 const configError = (name: string, message: string) => ConfigError.InvalidData([name], message)
 
+const atLeast = (name: string, least: number) =>
+  Config.integer(name).pipe(
+    Config.validate({ message: `expected ${least} or more`, validation: (value) => value >= least }),
+  )
+
+/** A host that means all addresses of a machine and therefore none that another could dial. */
+const isWildcard = (host: string) => host === "0.0.0.0" || host === "::"
+
 /** `host:port` or `[v6]:port`; undefined otherwise. */
 export const parseHostPort = (text: string): HostPort | undefined => {
   const match = /^(\[[^\]]+\]|[^:]+):(\d{1,5})$/.exec(text.trim())
@@ -60,6 +68,12 @@ const settings = Config.all({
   tlsCert: Config.option(Config.string("TLS_CERT")),
   tlsKey: Config.option(Config.string("TLS_KEY")),
   sessionGraceMs: Config.integer("SESSION_GRACE_MS").pipe(Config.withDefault(limits.sessionGraceMs)),
+  advertiseUrl: Config.option(Config.string("ADVERTISE_URL")),
+  drainBatch: atLeast("DRAIN_BATCH", 1).pipe(Config.withDefault(limits.drainBatch)),
+  drainIntervalMs: atLeast("DRAIN_INTERVAL_MS", limits.drainPollMs).pipe(
+    Config.withDefault(limits.drainIntervalMs),
+  ),
+  drainDeadlineMs: atLeast("DRAIN_DEADLINE_MS", 0).pipe(Config.withDefault(limits.drainDeadlineMs)),
   fenceMs: Config.integer("FENCE_MS").pipe(Config.withDefault(limits.fenceMs)),
   leaseMs: Config.integer("LEASE_MS").pipe(Config.withDefault(limits.leaseMs)),
 } satisfies Readonly<Record<SettingName, Config.Config<unknown>>>)
@@ -69,12 +83,18 @@ type Raw = Config.Config.Success<typeof settings>
 export interface GatewaySettings
   extends Omit<
     Raw,
-    "peerAdvertise" | "publicUrl" | "sandboxEndpoint" | "metricsListen" | "tlsCert" | "tlsKey"
+    | "peerAdvertise"
+    | "advertiseUrl"
+    | "publicUrl"
+    | "sandboxEndpoint"
+    | "metricsListen"
+    | "tlsCert"
+    | "tlsKey"
   > {
   readonly incarnation: string
   readonly peerAdvertise: HostPort
   readonly metricsListen: HostPort | undefined
-  /** Where this very replica is reached. */
+  /** Where this very replica is reached; empty when that is not known. */
   readonly url: string
   /** Where people reach the cluster. */
   readonly publicUrl: string
@@ -104,9 +124,12 @@ const complete = (raw: Raw): Effect.Effect<GatewaySettings, InvalidArgument> =>
     const own = `${tls === undefined ? "http" : "https"}://${first.host.includes(":") ? `[${first.host}]` : first.host}:${first.port}`
     const publicUrl = Option.getOrElse(raw.publicUrl, () => own)
     if (!URL.canParse(publicUrl)) return yield* refuse(`HOLDFAST_PUBLIC_URL '${publicUrl}' is not a URL`)
+    const advertised = Option.getOrElse(raw.advertiseUrl, () => (isWildcard(first.host) ? "" : own))
+    if (advertised !== "" && !/^https?:$/.test(URL.canParse(advertised) ? new URL(advertised).protocol : ""))
+      return yield* refuse(`HOLDFAST_ADVERTISE_URL '${advertised}' is not an http:// or https:// URL`)
     return {
       ...raw,
-      url: own,
+      url: advertised,
       incarnation: `${raw.name}/${randomBytes(4).toString("hex")}`,
       peerAdvertise: Option.getOrElse(raw.peerAdvertise, () => raw.peerListen),
       metricsListen: Option.getOrUndefined(raw.metricsListen),

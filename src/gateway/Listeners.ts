@@ -9,6 +9,8 @@ import { Membership } from "../cluster/Membership.ts"
 import { Ownership } from "../cluster/Ownership.ts"
 import { FailedPrecondition } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
+import { ClientPorts } from "../edge/ClientPorts.ts"
+import { Drain } from "../edge/Drain.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { Database } from "../store/Database.ts"
 import { createGrpcServer } from "../wire/grpc/GrpcServer.ts"
@@ -17,10 +19,9 @@ import type { GatewaySettings } from "./GatewaySettings.ts"
 /** What the health port says. */
 export class Readiness extends Context.Tag("holdfast/Readiness")<
   Readiness,
-  { draining: boolean; database: { healthy: boolean; latencyMs: number; error: string } }
+  { database: { healthy: boolean; latencyMs: number; error: string } }
 >() {
   static layer = Layer.sync(Readiness, () => ({
-    draining: false,
     database: { healthy: false, latencyMs: 0, error: "not probed yet" },
   }))
 }
@@ -62,12 +63,15 @@ const clientListener = (settings: GatewaySettings, address: HostPort, fallback: 
           ),
         ),
     })
+    const ports = yield* ClientPorts
+    ports.add(server)
     yield* Effect.acquireRelease(
       Effect.tryPromise({
         try: () => server.listen(address.port, address.host),
         catch: (cause) => cannotListen(address, "clients and supervisors", cause),
       }),
-      () => Effect.promise(() => server.close(limits.drainGraceMs)),
+      // Whoever stops the replica has waited for what runs.
+      () => Effect.promise(() => server.close(0)),
     )
     if (loopback)
       yield* Effect.logWarning(
@@ -115,19 +119,22 @@ export const healthListener = (settings: GatewaySettings) =>
       const metrics = yield* Metrics
       const membership = yield* Membership
       const ownership = yield* Ownership
+      const drain = yield* Drain
       const runtime = yield* Effect.runtime<never>()
       const startedAtMs = yield* Clock.currentTimeMillis
 
       const state = () => {
+        const { draining, remaining } = Effect.runSync(drain.state)
         const proven = ownership.proofAgeMs() <= settings.fenceMs
-        const ready = !readiness.draining && readiness.database.healthy && proven
+        const ready = !draining && readiness.database.healthy && proven
         return {
           ready,
           body: {
-            status: readiness.draining ? "draining" : ready ? "ready" : "not ready",
+            status: draining ? "draining" : ready ? "ready" : "not ready",
             name: settings.name,
             incarnation: settings.incarnation,
             startedAtMs,
+            ...(draining ? { drainRemaining: remaining } : {}),
             checks: {
               database: {
                 status: readiness.database.healthy ? "healthy" : "unhealthy",

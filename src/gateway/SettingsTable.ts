@@ -70,6 +70,22 @@ export const settingsTable = {
     meaning: "how long a sandbox without session stays ready",
     fallback: "30000",
   },
+  advertiseUrl: {
+    value: "url",
+    meaning: "where supervisors reach this very replica, for moves of their sessions",
+    fallback: "the first of listen; none if that is a wildcard",
+  },
+  drainBatch: {
+    value: "count",
+    meaning: "sessions, and clients, that a draining replica tells to move at once",
+    fallback: "50",
+  },
+  drainIntervalMs: { value: "ms", meaning: "time between two such batches", fallback: "100" },
+  drainDeadlineMs: {
+    value: "ms",
+    meaning: "what cannot move from a draining replica is cut after this",
+    fallback: "60000",
+  },
   fenceMs: {
     value: "ms",
     meaning: "a replica without proof of its locks for this long stops acting",

@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises"
 import path from "node:path"
 import type { PeerFiles } from "../auth/PeerCertificates.ts"
+import { limits } from "../domain/Limits.ts"
 import { host, type ReplicaPorts } from "./Ports.ts"
 
 export interface ReplicaSettings {
@@ -38,6 +39,7 @@ export const environmentOf = (settings: ReplicaSettings): Readonly<Record<string
   HOLDFAST_STATE_DIR: settings.stateDir,
   HOLDFAST_DRIVER: "process",
   HOLDFAST_LOG_LEVEL: settings.logLevel,
+  HOLDFAST_DRAIN_DEADLINE_MS: String(limits.localDrainDeadlineMs),
 })
 
 /** The environment of this process without settings of another gateway or supervisor, then these on top. */

@@ -49,6 +49,23 @@ const build = () => {
       labelNames: ["outcome"] as const,
       registers,
     }),
+    sessionMoves: new Counter({
+      name: "holdfast_session_moves_total",
+      help: "Sessions that this replica sent elsewhere and that went, by reason",
+      labelNames: ["reason"] as const,
+      registers,
+    }),
+    sessionMovesFailed: new Counter({
+      name: "holdfast_session_moves_failed_total",
+      help: "Sessions that this replica sent elsewhere and that stayed or came back, by reason",
+      labelNames: ["reason"] as const,
+      registers,
+    }),
+    drainRemaining: new Gauge({
+      name: "holdfast_drain_remaining",
+      help: "Sessions, relays and connections with running calls that a draining replica still holds",
+      registers,
+    }),
     failovers: new Counter({
       name: "holdfast_failovers_total",
       help: "Shards taken from a former owner, live or dead",

@@ -1,6 +1,6 @@
 /** The protocol of the Sandbox actor: one sharded entity per sandbox, id = sandbox id. */
-import { Entity } from "@effect/cluster"
-import { Rpc } from "@effect/rpc"
+import * as Entity from "@effect/cluster/Entity"
+import * as Rpc from "@effect/rpc/Rpc"
 import { Schema } from "effect"
 import { PublicError } from "../domain/Errors.ts"
 import { Presence, RelayTarget, Sandbox, StreamCarrier } from "../domain/Sandbox.ts"
@@ -17,7 +17,12 @@ export const AttachRequest = Schema.Struct({
 export type AttachRequest = typeof AttachRequest.Type
 
 export const AttachReply = Schema.Union(
-  Schema.TaggedStruct("Accepted", { epoch: Schema.Number, shard: Schema.Number }),
+  Schema.TaggedStruct("Accepted", {
+    epoch: Schema.Number,
+    shard: Schema.Number,
+    /** It took the place of a living session of the same supervisor: it was sent here. */
+    moved: Schema.optionalWith(Schema.Boolean, { default: () => false }),
+  }),
   Schema.TaggedStruct("Rejected", { reason: Schema.String }),
 )
 export type AttachReply = typeof AttachReply.Type

@@ -58,7 +58,14 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         const verdict = Supersede.decide(previous, previous?.retiredInstances ?? [], claim)
         if (verdict._tag === "Refuse")
           return { _tag: "Rejected", reason: verdict.reason } satisfies AttachReply
-        const accepted = { _tag: "Accepted", epoch: proof.epoch, shard: proof.shard } satisfies AttachReply
+        const replaces =
+          previous !== undefined && previous.sessionId !== claim.sessionId && previous.lostAtMs === undefined
+        const accepted = {
+          _tag: "Accepted",
+          epoch: proof.epoch,
+          shard: proof.shard,
+          moved: replaces && previous.instanceId === claim.instanceId && edges.isLive(previous.replica),
+        } satisfies AttachReply
         if (verdict._tag === "Same" && previous?.lostAtMs === undefined) return accepted
 
         const nowMs = yield* Clock.currentTimeMillis
@@ -90,11 +97,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         yield* Effect.logInfo("Session attached").pipe(
           Effect.annotateLogs({ session: claim.sessionId, holder: claim.replica, epoch: proof.epoch }),
         )
-        if (
-          previous !== undefined &&
-          previous.sessionId !== claim.sessionId &&
-          previous.lostAtMs === undefined
-        )
+        if (replaces)
           yield* edges
             .endSession(previous.replica, {
               sandboxId: state.sandboxId,

@@ -27,6 +27,8 @@ export interface RelayLeg {
   readonly endWrite: () => void
   /** Ends both directions as a failure; `code` (UNAVAILABLE by default) is told where the call can still carry it. */
   readonly abort: (reason: string, code?: StatusCode) => void
+  /** We ended it as a failure: what the stream says from then on is no end of the peer's. */
+  readonly aborted?: () => boolean
   /** Asked after the peer's direction ended: why the call failed nevertheless, or undefined. */
   readonly outcome: () => Promise<string | undefined>
   /** Where failures are known before the end is read: settles with the reason, or undefined. */
@@ -48,6 +50,7 @@ export const clientLeg = (call: ClientCall): RelayLeg => ({
 /** The leg of a server call; response headers go out here if they have not yet. */
 export const serverLeg = (call: RelayCall, incoming: Pick<MessageReader, "release" | "ended">): RelayLeg => {
   call.sendHeaders()
+  let failure: string | undefined
   return {
     stream: call.stream,
     initial: incoming.release(),
@@ -55,10 +58,13 @@ export const serverLeg = (call: RelayCall, incoming: Pick<MessageReader, "releas
     maxMessageBytes: limits.inboundMessageBytes,
     endWrite: () => call.endResponse(),
     abort: (reason, code = Status.UNAVAILABLE) => {
+      // node:http2 ends a stream in order before it closes it without an error, as is due after a status.
+      failure ??= reason
       // After a half-close there is no status left to send; a reset still says that the stream failed.
       if (call.stream.writableEnded) call.stream.close(constants.NGHTTP2_CANCEL)
       else call.finish(grpcError(code, reason))
     },
-    outcome: async () => undefined,
+    aborted: () => failure !== undefined,
+    outcome: async () => failure,
   }
 }

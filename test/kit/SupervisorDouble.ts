@@ -17,6 +17,8 @@ export interface DoubleOptions {
   readonly instanceId?: string
   /** Speaks the holdfast.v1 extension, so that it is told epochs. */
   readonly extended?: boolean
+  /** Follows a gateway that asks it to move, the second session first. */
+  readonly moves?: boolean
   /** Where an `ssh` target leads; refused without one. */
   readonly sshPort?: number
   /** Decides what becomes of a relay before it is dialled: `ignore` never answers. */
@@ -35,6 +37,9 @@ export class SupervisorDouble {
   session: SessionCall | undefined
   sessionId = ""
   opens: Array<RelayOpen> = []
+  /** Addresses that it was asked to move to. */
+  moves: Array<string> = []
+  #connectionEpoch = 0n
   /** Settles when the session's stream ends, with the reason if it failed. */
   ended: Promise<Error | undefined> = Promise.resolve(undefined)
 
@@ -57,6 +62,9 @@ export class SupervisorDouble {
           sandboxId: this.options.sandboxId,
           instanceId: this.instanceId,
           ...(this.options.extended === true ? { holdfast: { fence: true } } : {}),
+          ...(this.options.moves === true
+            ? { holdfast: { fence: true, redirect: true, connectionEpoch: ++this.#connectionEpoch } }
+            : {}),
         },
       },
     })
@@ -82,6 +90,11 @@ export class SupervisorDouble {
     while (true) {
       const message = await session.receive()
       if (message === undefined) return
+      if (message.payload.case === "holdfastMove") {
+        const { url } = message.payload.value
+        this.moves.push(url)
+        await this.attach(url === "" ? this.options.url : url)
+      }
       if (message.payload.case === "relayOpen") void this.#relay(connection, session, message.payload.value)
     }
   }

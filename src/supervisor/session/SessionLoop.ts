@@ -87,8 +87,11 @@ const make = (link: GatewayLink, dependencies: SessionDependencies, scope: Scope
 
   /** The owner ends the session that was replaced once nothing is opening on it; an owner that forgets is not waited for. */
   const leave = (former: Running): Effect.Effect<void> =>
-    Deferred.await(former.over).pipe(
+    Effect.sync(() => relays.moveStreams(former.connection)).pipe(
+      Effect.zipRight(Deferred.await(former.over)),
       Effect.timeoutOption(Duration.millis(limits.supervisorSettleMs)),
+      // Those that were opening meanwhile.
+      Effect.tap(Effect.sync(() => relays.moveStreams(former.connection))),
       Effect.zipRight(Fiber.interrupt(former.fiber)),
       Effect.asVoid,
       Effect.forkIn(scope),

@@ -52,6 +52,20 @@ export interface GrpcServerOptions {
   readonly onError?: (error: unknown, context: ErrorContext) => void
 }
 
+/** A connection and its running calls, for whoever wants them to end. */
+export interface OpenConnection {
+  readonly calls: ReadonlySet<RunningCall>
+  /**
+   * Tells the client to make its further calls elsewhere; running ones finish, and the last closes the connection.
+   * A call that crosses the word would be refused (RFC 9113, 6.8), so it is kept until a call arrives, because its
+   * caller waits for the answer and hears this first, or until a running one has been the last for a while: then
+   * ask again. True once the client was told.
+   */
+  readonly leave: () => boolean
+}
+
+export type RunningCall = Pick<ServerCallState, "path" | "metadata" | "abandon">
+
 export interface GrpcServer {
   /** Port 0 takes a free one. */
   readonly listen: (port: number, host: string) => Promise<AddressInfo>
@@ -62,13 +76,14 @@ export interface GrpcServer {
   readonly server: Server
   /** Open HTTP/2 connections. */
   readonly sessions: number
+  readonly connections: Iterable<OpenConnection>
 }
 
 /** gRPC over HTTP/2 and a fallback for everything else, on one port, in the clear or with TLS. */
 export const createGrpcServer = (options: GrpcServerOptions): GrpcServer => {
   const windows = options.windows ?? defaultWindows
   const report = options.onError ?? (() => undefined)
-  const sessions = new Set<ServerHttp2Session>()
+  const sessions = new Map<ServerHttp2Session, Connection>()
   let closing = false
 
   const h2 = http2.createServer({
@@ -86,7 +101,8 @@ export const createGrpcServer = (options: GrpcServerOptions): GrpcServer => {
   })
 
   h2.on("session", (session) => {
-    sessions.add(session)
+    const open = new Connection(session)
+    sessions.set(session, open)
     session.on("close", () => sessions.delete(session))
     session.setLocalWindowSize(windows.sessionBytes)
     startKeepalive(session, options.keepalive ?? defaultKeepalive)
@@ -94,10 +110,13 @@ export const createGrpcServer = (options: GrpcServerOptions): GrpcServer => {
     const connection = connectionOf(session)
     session.on("error", (error) => report(error, { where: "session", ...describe(connection) }))
     // node:http2 marks a session closed before it aborts the streams of a lost connection.
-    const isLost = (): boolean => session.destroyed || (session.closed && !closing)
+    const isLost = (): boolean => session.destroyed || (session.closed && !closing && !open.left)
     session.on("stream", (stream, headers, _flags, rawHeaders) => {
       if (isGrpcContentType(headers["content-type"]) && headers[":method"] === "POST") {
-        serve(options, new ServerCallState(stream, headers, connection, isLost))
+        const call = new ServerCallState(stream, headers, connection, isLost)
+        open.begin(call)
+        stream.once("close", () => open.end(call))
+        serve(options, call)
       } else {
         serveHttp(options, stream, headers, rawHeaders)
       }
@@ -107,11 +126,11 @@ export const createGrpcServer = (options: GrpcServerOptions): GrpcServer => {
   const close = async (graceMs: number): Promise<void> => {
     closing = true
     const force = setTimeout(() => {
-      for (const session of sessions) session.destroy()
+      for (const session of sessions.keys()) session.destroy()
       listener.destroyConnections()
     }, graceMs)
     const closed = listener.close()
-    for (const session of sessions) session.close()
+    for (const session of sessions.keys()) session.close()
     h1.closeIdleConnections()
     await closed
     clearTimeout(force)
@@ -126,6 +145,43 @@ export const createGrpcServer = (options: GrpcServerOptions): GrpcServer => {
     get sessions() {
       return sessions.size
     },
+    get connections() {
+      return sessions.values()
+    },
+  }
+}
+
+class Connection implements OpenConnection {
+  readonly calls = new Set<ServerCallState>()
+  readonly #session: ServerHttp2Session
+  /** It was closed by us, not lost. */
+  left = false
+  #leaving = false
+  #lastCallAtMs = 0
+
+  constructor(session: ServerHttp2Session) {
+    this.#session = session
+  }
+
+  leave(): boolean {
+    this.#leaving = true
+    if (this.calls.size > 0 && performance.now() - this.#lastCallAtMs >= limits.leaveQuietMs) this.#tell()
+    return this.left
+  }
+
+  begin(call: ServerCallState): void {
+    this.calls.add(call)
+    this.#lastCallAtMs = performance.now()
+    if (this.#leaving) this.#tell()
+  }
+
+  #tell(): void {
+    this.left = true
+    if (!this.#session.closed) this.#session.close()
+  }
+
+  end(call: ServerCallState): void {
+    this.calls.delete(call)
   }
 }
 

@@ -130,11 +130,14 @@ export class ServerCallState implements ServerCall {
     return this.stream.destroyed || this.stream.closed
   }
 
-  readonly #onDeadline = (): void => {
-    const error = grpcError(Status.DEADLINE_EXCEEDED, "deadline exceeded")
+  /** Ends a running call from outside its handler, which is aborted with the same error. */
+  abandon(error: GrpcError): void {
+    if (this.#finished) return
     this.#abort.abort(error)
     this.finish(error)
   }
+
+  readonly #onDeadline = (): void => this.abandon(grpcError(Status.DEADLINE_EXCEEDED, "deadline exceeded"))
 
   readonly #onGone = (): void => {
     clearTimeout(this.#deadline)

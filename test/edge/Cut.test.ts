@@ -1,0 +1,62 @@
+/** A relay that a gateway cuts must not look complete to anyone. */
+import { afterEach, describe, expect, it } from "vitest"
+import { splice } from "../../src/edge/Splice.ts"
+import { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
+import { createGrpcServer } from "../../src/wire/grpc/GrpcServer.ts"
+import { RelayDuplex } from "../../src/wire/RelayDuplex.ts"
+import { clientLeg, type RelayLeg, serverLeg } from "../../src/wire/RelayLeg.ts"
+
+const cleanups: Array<() => unknown> = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+/** A gateway that joins a supervisor with a client, whichever comes first. */
+const joined = async () => {
+  const legs: Array<RelayLeg> = []
+  const server = createGrpcServer({
+    router: () => ({
+      kind: "streaming",
+      handle: async (call, incoming) => {
+        const leg = serverLeg(call, incoming)
+        legs.push(leg)
+        const [first, second] = legs
+        if (first !== undefined && second !== undefined)
+          void splice(first, second, { guardA: true, guardB: true })
+        await new Promise<void>((resolve) => call.stream.once("close", resolve))
+      },
+    }),
+  })
+  const { port } = await server.listen(0, "127.0.0.1")
+  cleanups.push(() => server.close(0))
+  const open = async () => {
+    const connection = await GrpcConnection.connect({ url: `http://127.0.0.1:${port}` })
+    cleanups.push(() => connection.destroy())
+    const call = connection.open("/test.Test/Relay")
+    await call.headers
+    return new RelayDuplex(clientLeg(call))
+  }
+  return { supervisor: await open(), client: await open(), legs }
+}
+
+const fate = (duplex: RelayDuplex): Promise<string> =>
+  new Promise((resolve) => {
+    duplex.once("end", () => resolve("ended"))
+    duplex.once("error", ({ message }) => resolve(message))
+    duplex.resume()
+  })
+
+describe("a relay that is cut", () => {
+  it.each(["the supervisor", "the client"])(
+    "fails at both ends when the leg of %s is aborted",
+    async (side) => {
+      const { supervisor, client, legs } = await joined()
+      client.write("half of it")
+      await new Promise((resolve) => supervisor.once("readable", resolve))
+      supervisor.read()
+      const fates = Promise.all([fate(supervisor), fate(client)])
+      legs[side === "the supervisor" ? 0 : 1]?.abort("relay channel dropped")
+      expect(await fates).toEqual(["relay channel dropped", "relay channel dropped"])
+    },
+  )
+})
