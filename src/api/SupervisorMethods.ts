@@ -8,7 +8,7 @@ import { SessionStream } from "../edge/SessionStream.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import { Inference, OpenShell, PolicySource, SandboxPolicySchema } from "../wire/OpenShell.ts"
 import { openShellAccess as access, inferenceAccess } from "./Access.ts"
-import { streaming, unary } from "./Endpoint.ts"
+import { Lasting, streaming, unary } from "./Endpoint.ts"
 import { byId } from "./Lookup.ts"
 import { ownSandbox, type Principal } from "./Principal.ts"
 
@@ -26,7 +26,7 @@ const connectSupervisor = streaming(
     Effect.gen(function* () {
       const sandboxId = yield* sandboxOf(principal)
       const sessions = yield* SessionStream
-      yield* sessions.run(sandboxId, typed.call, typed.receive)
+      return new Lasting(yield* sessions.run(sandboxId, typed.call, typed.receive))
     }),
 )
 
