@@ -5,11 +5,18 @@ import { limits } from "../../src/domain/Limits.ts"
 import * as Admission from "../../src/sandbox/Admission.ts"
 
 type Event =
-  | { readonly kind: "open"; readonly token: number }
+  | { readonly kind: "open"; readonly token: number; readonly stream: string }
   | { readonly kind: "opened" | "failed" | "closed"; readonly pick: number }
 
 const event: fc.Arbitrary<Event> = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant("open" as const), token: fc.nat(9) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("open" as const),
+      token: fc.nat(9),
+      stream: fc.constantFrom("", "", "s1", "s2", "s3", "s4", "s5"),
+    }),
+  },
   fc.record({
     kind: fc.constantFrom("opened" as const, "failed" as const, "closed" as const),
     pick: fc.nat(),
@@ -18,14 +25,14 @@ const event: fc.Arbitrary<Event> = fc.oneof(
 
 const nth = (keys: ReadonlyArray<string>, pick: number) => keys[pick % Math.max(1, keys.length)]
 
-const slotOf = (channelId: string, token: number): Admission.Slot | undefined =>
-  token === 0 ? undefined : { channelId, tokenHash: `t${token}`, replica: "", stream: "" }
+const slotOf = (channelId: string, token: number, stream: string): Admission.Slot | undefined =>
+  token === 0 ? undefined : { channelId, tokenHash: `t${token}`, replica: "", stream }
 
 const step = (state: Admission.Admission, now: Event, index: number): Admission.Admission => {
   switch (now.kind) {
     case "open": {
       const channelId = `c${index}`
-      const slot = slotOf(channelId, now.token)
+      const slot = slotOf(channelId, now.token, now.stream)
       if (Admission.denySlot(state, slot) !== undefined) return state
       const begun = Admission.begin(state, channelId, slot)
       return Admission.mayDispatch(begun)
@@ -51,6 +58,11 @@ const held = (state: Admission.Admission) => [
   ...[...state.pending.values()].flatMap(({ slot }) => (slot === undefined ? [] : [slot])),
 ]
 
+/** Streams, however many carriers each has, and plain relays. */
+const connections = (slots: ReadonlyArray<Admission.Slot>): number =>
+  new Set(slots.flatMap(({ stream }) => (stream === "" ? [] : [stream]))).size +
+  slots.filter(({ stream }) => stream === "").length
+
 describe("admission of relays", () => {
   it("never exceeds the limits per token, per sandbox and of pending relays", () => {
     fc.assert(
@@ -59,10 +71,11 @@ describe("admission of relays", () => {
         events.forEach((now, index) => {
           state = step(state, now, index)
           const slots = held(state)
-          expect(slots.length).toBeLessThanOrEqual(limits.connectionsPerSandbox)
-          const perToken = new Map<string, number>()
-          for (const { tokenHash } of slots) perToken.set(tokenHash, (perToken.get(tokenHash) ?? 0) + 1)
-          for (const count of perToken.values()) expect(count).toBeLessThanOrEqual(limits.connectionsPerToken)
+          expect(connections(slots)).toBeLessThanOrEqual(limits.connectionsPerSandbox)
+          for (const token of new Set(slots.map(({ tokenHash }) => tokenHash)))
+            expect(connections(slots.filter(({ tokenHash }) => tokenHash === token))).toBeLessThanOrEqual(
+              limits.connectionsPerToken,
+            )
           const dispatched = [...state.pending.values()].filter((open) => open.dispatched).length
           expect(dispatched).toBeLessThanOrEqual(limits.relayPendingPerSandbox)
         })
