@@ -351,6 +351,27 @@ describe("a command over a stream", () => {
   })
 })
 
+describe("streams of a supervisor that moves its session", () => {
+  it("move to the new session without a pause and leave nothing on the old connection", async () => {
+    const port = await listen((socket) => socket.pipe(socket))
+    const { stream, carriers } = open({ kind: "tcp", port })
+    await stream.opened
+    const left = new Promise((resolve) => carriers[0]?.once("close", resolve))
+    const moved = once(stream, "moved")
+    let suspended = false
+    stream.once("suspended", () => {
+      suspended = true
+    })
+    gateway.sessions[0]?.move()
+    await moved
+    await left
+    stream.write("still here")
+    expect(String((await once(stream, "data"))[0])).toBe("still here")
+    expect([gateway.sessions.length, carriers.length, suspended]).toEqual([2, 2, false])
+    stream.destroy()
+  })
+})
+
 describe("streams of a supervisor that ends", () => {
   it("are reset, so that no client waits for it", async () => {
     const port = await listen((socket) => socket.write("x"))
