@@ -110,6 +110,8 @@ export const limitsTable = {
     "a replica's heap may grow to this before a full collection; 10,000 sessions in 512 MB",
   ],
   heapGarbageMb: [64, "MB", "garbage that a replica may always gather between full collections"],
+  heapLookMs: [20_000, "ms", "how often a replica looks whether it is quiet and holds memory that it does not use"],
+  heapQuietPercent: [15, "%", "an event loop busier than this is not interrupted to give memory back"],
   heapGrowthPercent: [
     300,
     "%",
@@ -411,6 +413,9 @@ export const limitsTable = {
   drillProbesAtOnce: [8, "opens", "under way through one replica; a slow one must not hide the next"],
   drillProbeTimeoutMs: [20_000, "ms", "an open that takes longer fails; above every wait for a session"],
   drillEvenMs: [30_000, "ms", "sessions are even by then after a change, or the drill says how uneven"],
+  drillMemoryMs: [500, "ms", "pause between looks at the replicas' memory; peaks last longer"],
+  drillIdleMs: [180_000, "ms", "idle sessions are all up by then; each costs a handshake and a transaction"],
+  drillIdlePerSecond: [500, "sessions/s", "opened at first; what an attach and its transaction cost two cores"],
   drillAskMs: [3_000, "ms", "a question about the cluster; a replica that is slower is asked again"],
   drillOwnersMs: [250, "ms", "pause between questions who owns what; takeovers take longer"],
   drillOwnersAtOnce: [64, "questions", "unanswered ones of one replica: a frozen one answers none"],
