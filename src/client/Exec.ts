@@ -9,6 +9,7 @@ import { type ExecSandboxRequestSchema, OpenShell } from "../wire/OpenShell.ts"
 import { callOverInteractive, callOverStream, type ExecCall } from "./ExecCall.ts"
 import type { ClientError, GatewayClientService } from "./GatewayClient.ts"
 import { publicErrorOfUnknown } from "./StatusErrors.ts"
+import type { StallListener } from "./Streams.ts"
 
 export interface TerminalSize {
   readonly columns: number
@@ -33,8 +34,7 @@ export interface ExecStreams {
   readonly stderr: Writable
   /** Subscribes to changes of the terminal's size; returns how to unsubscribe. */
   readonly onResize?: ((listener: (size: TerminalSize) => void) => () => void) | undefined
-  /** No replica carries the command's bytes at the moment; then, that one does again. */
-  readonly onStall?: ((stalled: boolean) => void) | undefined
+  readonly onStall?: StallListener | undefined
 }
 
 /**

@@ -9,6 +9,7 @@ import { StreamReset } from "../stream/Outcome.ts"
 import type { ClientError, GatewayClientService } from "./GatewayClient.ts"
 import { type Lease, makeSshSessions } from "./SshSessions.ts"
 import { publicErrorOfUnknown } from "./StatusErrors.ts"
+import type { StallListener } from "./Streams.ts"
 
 /** The local address cannot be listened on. */
 export class ListenFailed extends Data.TaggedError("ListenFailed")<{
@@ -30,8 +31,8 @@ export interface ForwardOptions {
   readonly remotePort: number
   /** One connection failed; the listener goes on. */
   readonly onError?: (error: ClientError) => void
-  /** A connection has been without a replica for a while; then, it goes on. */
-  readonly onStall?: (stalled: boolean) => void
+  /** Of all connections. */
+  readonly onStall?: StallListener
 }
 
 export interface Forwarding {

@@ -10,7 +10,7 @@ import { limits } from "../domain/Limits.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { textField } from "./ForwardInit.ts"
 import { Link } from "./Link.ts"
-import { type OpenStream, openStream } from "./Streams.ts"
+import { type OpenStream, openStream, type StallListener } from "./Streams.ts"
 
 const path = (method: string): string => `/openshell.v1.OpenShell/${method}`
 
@@ -21,13 +21,13 @@ export interface SshProxyOptions {
   readonly timeoutMs?: number | undefined
   readonly input: Readable
   readonly output: Writable
-  /** The connection has been without a replica for a while; then, it goes on. */
-  readonly onStall?: ((stalled: boolean) => void) | undefined
+  readonly onStall?: StallListener | undefined
 }
 
 /**
  * Resolves when the sandbox has closed its side and all of it is written. Rejects with ConnectFailed or
- * GrpcError when the connection cannot be opened; a failure later ends `output`, as ssh expects.
+ * GrpcError when the connection cannot be opened, with those or a StreamError when it breaks for good; a plain
+ * relay that breaks ends `output`, as ssh expects.
  */
 export const sshProxy = async (options: SshProxyOptions): Promise<void> => {
   const link = new Link(options.endpoint)
@@ -59,13 +59,22 @@ export const sshProxy = async (options: SshProxyOptions): Promise<void> => {
 const getSandbox = ({ sandbox, workspace }: SshProxyOptions): BinaryWriter =>
   textField(textField(new BinaryWriter(), 1, sandbox), 2, workspace)
 
-const carry = async ({ duplex, close }: OpenStream, options: SshProxyOptions): Promise<void> => {
+const carry = async (
+  { duplex, resumable, reason, close }: OpenStream,
+  options: SshProxyOptions,
+): Promise<void> => {
+  let broken: unknown
+  duplex.once("error", (error) => {
+    // What ssh does to its end of the connection is its own business.
+    if (resumable && !options.input.destroyed && !options.output.destroyed) broken = error
+  })
   // What ssh sends and the end of what it sends; ssh reads an end of ours as the end of the connection.
   const sending = pipeline(options.input, duplex, { end: true }).catch(() => undefined)
   await pipeline(duplex, options.output, { end: false }).catch(() => undefined)
   options.input.destroy()
   await sending
   await close()
+  if (broken !== undefined) throw await reason(broken)
 }
 
 /** The token expires by itself; leaving is not held up for it. */

@@ -16,15 +16,17 @@ import type { ResumableDuplex } from "../stream/ResumableDuplex.ts"
 import type { GrpcConnection } from "../wire/grpc/GrpcClient.ts"
 import { GrpcError } from "../wire/grpc/GrpcError.ts"
 import { RelayDuplex } from "../wire/RelayDuplex.ts"
-import { clientLeg } from "../wire/RelayLeg.ts"
+import { clientLeg, watchedLeg } from "../wire/RelayLeg.ts"
 import { type OpenRelay, openRelay, type RelayRequest } from "./Carriers.ts"
 import type { Link } from "./Link.ts"
+
+/** `stalled`: without a carrier for a while. `resumed` follows, or `over` when the stream ended meanwhile. */
+export type StallListener = (change: "stalled" | "resumed" | "over") => void
 
 export interface StreamRequest extends RelayRequest {
   /** Of kinds `ssh` and `tcp`: an SSH session token; `refused` when the gateway no longer takes the last one. */
   readonly token?: ((refused: boolean) => Promise<string>) | undefined
-  /** Told when the stream has been without a carrier for a while, and when it goes on. */
-  readonly onStall?: ((stalled: boolean) => void) | undefined
+  readonly onStall?: StallListener | undefined
   /** Gives the stream up, while it is opened or later. */
   readonly signal?: AbortSignal | undefined
   readonly settings?: Partial<StreamSettings> | undefined
@@ -202,18 +204,11 @@ interface Carried {
 
 const carry = ({ call, connection }: OpenRelay, move: () => void): Carried => {
   let silent = false
-  let settled = false
-  void call.status.then(() => {
-    settled = true
-  })
-  const leg = clientLeg(call)
-  const duplex = new RelayDuplex({
-    ...leg,
-    abort: (reason) => {
-      silent = !settled && !call.stream.destroyed
-      leg.abort(reason)
-    },
-  })
+  const duplex = new RelayDuplex(
+    watchedLeg(call, () => {
+      silent = true
+    }),
+  )
   duplex.once("close", connection.onLeaving(move))
   // Announced while the relay was being opened.
   if (connection.draining) setImmediate(move)
@@ -235,22 +230,23 @@ const isFinal = (cause: unknown, kind: StreamRequest["kind"]): cause is Error =>
   return code === Status.PERMISSION_DENIED || code === Status.NOT_FOUND
 }
 
-const tellStalls = (stream: ResumableDuplex, onStall: ((stalled: boolean) => void) | undefined): void => {
+const tellStalls = (stream: ResumableDuplex, onStall: StallListener | undefined): void => {
   if (onStall === undefined) return
   let timer: NodeJS.Timeout | undefined
   let told = false
+  const settle = (how: "resumed" | "over"): void => {
+    clearTimeout(timer)
+    if (told) onStall(how)
+    told = false
+  }
   stream.on("suspended", () => {
     timer = setTimeout(() => {
       told = true
-      onStall(true)
+      onStall("stalled")
     }, limits.clientStallNoticeMs)
   })
-  stream.on("resumed", () => {
-    clearTimeout(timer)
-    if (told) onStall(false)
-    told = false
-  })
-  stream.on("close", () => clearTimeout(timer))
+  stream.on("resumed", () => settle("resumed"))
+  stream.on("close", () => settle("over"))
 }
 
 /** Resolves with the promise or after the time, whichever is first. */

@@ -47,6 +47,23 @@ export const clientLeg = (call: ClientCall): RelayLeg => ({
   early: call.status.then((error) => error?.message),
 })
 
+/** As `clientLeg`; `silent` is told when our end gives up a call that the other end has not ended. */
+export const watchedLeg = (call: ClientCall, silent: () => void): RelayLeg => {
+  let settled = false
+  // Before those of the leg, so that what it does about the status comes after.
+  void call.status.then(() => {
+    settled = true
+  })
+  const leg = clientLeg(call)
+  return {
+    ...leg,
+    abort: (reason, code) => {
+      if (!settled && !call.stream.destroyed) silent()
+      leg.abort(reason, code)
+    },
+  }
+}
+
 /** The leg of a server call; response headers go out here if they have not yet. */
 export const serverLeg = (call: RelayCall, incoming: Pick<MessageReader, "release" | "ended">): RelayLeg => {
   call.sendHeaders()

@@ -335,6 +335,28 @@ describe("ssh-proxy over a stream", () => {
   )
 })
 
+describe("ssh-proxy whose stream breaks for good", () => {
+  it.scopedLive("says why", () =>
+    Effect.gen(function* () {
+      const echo = createTcpServer((socket) => {
+        socket.on("error", () => undefined)
+        socket.pipe(socket)
+      })
+      const { double, farEnd } = yield* startStreams(yield* listening(echo))
+      const input = new PassThrough()
+      const output = new Collector()
+      const endpoint = { url: double.url }
+      const running = sshProxy({ endpoint, workspace: "default", sandbox: "demo", input, output })
+      const failing = Effect.flip(Effect.tryPromise({ try: () => running, catch: (cause) => cause }))
+      input.write("hello")
+      yield* Effect.promise(() => eventually("the echo", () => output.text === "hello"))
+      farEnd.server.close("the sandbox is stopping")
+      expect(yield* failing).toMatchObject({ _tag: "StreamReset", message: "the sandbox is stopping" })
+      expect(double.tokens.size).toBe(0)
+    }),
+  )
+})
+
 describe("transfers over a stream", () => {
   it.scopedLive("are exact through cuts", () =>
     Effect.gen(function* () {

@@ -180,15 +180,15 @@ describe("a stream", () => {
 
   it("is told when it stalls, and when it goes on", async () => {
     const started = await start()
-    const told: Array<boolean> = []
-    const { stream } = await open(started, undefined, { onStall: (stalled) => told.push(stalled) })
+    const told: Array<string> = []
+    const { stream } = await open(started, undefined, { onStall: (change) => told.push(change) })
     expect(await answer(stream.duplex, "before")).toBe("before")
     started.double.failures.set("ForwardTcp", grpcError(Status.UNAVAILABLE, "no session"))
     started.double.cut()
     await eventually("the notice", () => told.length === 1)
     started.double.failures.clear()
     expect(await answer(stream.duplex, "after")).toBe("after")
-    expect(told).toEqual([true, false])
+    expect(told).toEqual(["stalled", "resumed"])
   })
 
   it("goes on through a further address when the first is gone", async () => {

@@ -1,10 +1,11 @@
+import type { StallListener } from "../Streams.ts"
+
 /** What an upload or a download is told and what it reports. */
 export interface Progress {
   /** Once, when the size is known; an estimate for a directory in a sandbox. */
   readonly onStart?: (totalBytes: number) => void
   readonly onBytes?: (bytes: number) => void
-  /** No replica carries the copy at the moment; then, one does again. */
-  readonly onStall?: (stalled: boolean) => void
+  readonly onStall?: StallListener
 }
 
 export interface UploadOptions extends Progress {

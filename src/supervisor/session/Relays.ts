@@ -15,7 +15,7 @@ import {
   type RelayOpen,
   type RelayOpenResultSchema,
 } from "../../wire/OpenShell.ts"
-import { clientLeg } from "../../wire/RelayLeg.ts"
+import { watchedLeg } from "../../wire/RelayLeg.ts"
 import type { Log } from "../Log.ts"
 import type { SshServer } from "../ssh/SshServer.ts"
 import type { Streams } from "../stream/Streams.ts"
@@ -158,7 +158,8 @@ export class Relays {
       await call.write(encodeMessage(RelayFrameSchema, { payload: { case: "init", value: { channelId } } }))
       await call.headers
       clearTimeout(timer)
-      const joined = target.join(clientLeg(call))
+      // A gateway that froze would hold the session until the keepalive gives up, half a minute later.
+      const joined = target.join(watchedLeg(call, () => void connection.probe(limits.resumeProbeTimeoutMs)))
       relay.abort = joined.abort
       relay.move = joined.move
       if (relay.leaving) joined.move?.()
