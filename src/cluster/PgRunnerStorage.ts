@@ -138,16 +138,24 @@ const make = Effect.gen(function* () {
   )
   const isFenced = () => session.proofAgeMs() > config.fenceMs
 
+  /**
+   * Takes what nobody holds. A restart of the database frees all locks at once, also those of a replica that cannot
+   * hear of it: until its proof has run out everywhere, the shards of registered replicas stay theirs.
+   */
   const acquireOnce = (shards: ReadonlyArray<number>, nowMs: number) =>
     session.query<{ shard_id: number; epoch: string }>(
       `WITH want AS MATERIALIZED (SELECT unnest($1::int[]) AS shard),
-            got AS MATERIALIZED (SELECT shard FROM want WHERE pg_try_advisory_lock($2, shard))
+            free AS MATERIALIZED (SELECT shard FROM want
+              WHERE clock_timestamp() - pg_postmaster_start_time() > $5 * interval '1 millisecond'
+                 OR NOT EXISTS (SELECT 1 FROM cluster_shards s JOIN cluster_runners r ON r.incarnation = s.owner
+                                WHERE s.shard_id = shard AND s.owner <> $3)),
+            got AS MATERIALIZED (SELECT shard FROM free WHERE pg_try_advisory_lock($2, shard))
        INSERT INTO cluster_shards AS s (shard_id, epoch, owner, acquired_at_ms)
        SELECT shard, 1, $3, $4 FROM got ORDER BY shard
        ON CONFLICT (shard_id) DO UPDATE
          SET epoch = s.epoch + 1, owner = excluded.owner, acquired_at_ms = excluded.acquired_at_ms
        RETURNING shard_id, epoch`,
-      [shards, locks.shard, config.incarnation, nowMs],
+      [shards, locks.shard, config.incarnation, nowMs, config.fenceMs],
     )
 
   const acquire = (wanted: ReadonlyArray<number>) =>

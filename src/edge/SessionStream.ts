@@ -188,7 +188,13 @@ const make = Effect.gen(function* () {
         const session = new Session(principal, randomUUID(), said.holdfast, call)
         edge.addSession(session)
         const accepted = yield* restore(admitted(session, said)).pipe(
-          Effect.onError(() => Effect.sync(() => edge.removeSession(session))),
+          Effect.onError(() =>
+            Effect.sync(() => {
+              edge.removeSession(session)
+              // The owner may have taken it nevertheless.
+              runFork(detach(session))
+            }),
+          ),
         )
         if (accepted) return follow(session, receive)
         edge.removeSession(session)

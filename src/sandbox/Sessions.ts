@@ -116,11 +116,23 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         yield* lose(presence)
       }).pipe(Effect.catchTag("NotFound", () => Effect.void))
 
-    /** Holds the stored presence against the members: a session of a replica that is gone is lost. */
+    /**
+     * Holds the stored presence against the members: a session of a replica that is gone is lost. A replica that
+     * came back still holds the sessions it had, and their supervisors know nothing of the loss: they are sent away,
+     * so that they attach again.
+     */
     const check = Effect.gen(function* () {
       const presence = state.presence()
       if (presence === undefined) return
-      if (presence.lostAtMs !== undefined || !edges.isLive(presence.replica)) yield* lose(presence)
+      const isLive = edges.isLive(presence.replica)
+      if (presence.lostAtMs !== undefined && isLive) {
+        const proof = yield* fence
+        const { sandboxId } = state
+        yield* edges
+          .endSession(presence.replica, { sandboxId, sessionId: presence.sessionId, fence: proof })
+          .pipe(Effect.forkDaemon)
+      }
+      if (presence.lostAtMs !== undefined || !isLive) yield* lose(presence)
     })
 
     /** Ends the session for good: the sandbox stops or goes away. */
