@@ -66,9 +66,10 @@ export const act = (world: World, action: Action, number: number): void => {
         later(world, action.forMs, () => database.process.thaw())
       } else if (action.how === "away") {
         database.away = true
-        cluster.table.endAll()
+        cluster.table.restart()
         database.restart()
         later(world, action.forMs, () => {
+          cluster.table.restart()
           database.away = false
         })
       } else {

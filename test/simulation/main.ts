@@ -1,3 +1,4 @@
+Error.stackTraceLimit = 0
 import { programOf } from "./Program.ts"
 import { run } from "./Run.ts"
 

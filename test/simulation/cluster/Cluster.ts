@@ -57,7 +57,7 @@ export class Cluster {
     this.kernel = kernel
     this.network = new Network(kernel)
     this.database = new SimDatabase(kernel, this.network)
-    this.table = new LockTable(this.database, this.leaseMs)
+    this.table = new LockTable(this.database, this.leaseMs, this.fenceMs)
     this.rules = rules
     this.shards = Array.from({ length: shards }, (_, index) => index + 1)
     this.watch = watch(this)

@@ -14,6 +14,9 @@ export interface Session {
 export class LockTable {
   readonly #database: SimDatabase
   readonly #leaseMs: number
+  /** After a restart of the database shards stay with their owners this long. */
+  readonly #graceMs: number
+  #restartedMs = Number.NEGATIVE_INFINITY
   readonly #live = new Map<string, Session>()
   readonly #shards = new Map<number, Session>()
   readonly #members = new Map<string, Member>()
@@ -25,9 +28,10 @@ export class LockTable {
   /** A lock session has ended, in order or not. */
   onEnded: (incarnation: string) => void = () => undefined
 
-  constructor(database: SimDatabase, leaseMs: number) {
+  constructor(database: SimDatabase, leaseMs: number, graceMs: number) {
     this.#database = database
     this.#leaseMs = leaseMs
+    this.#graceMs = graceMs
   }
 
   /** A new session that is the liveness of its replica, or undefined while another of that name is alive. */
@@ -57,7 +61,9 @@ export class LockTable {
     for (const [shard, holder] of this.#shards) if (holder === session) this.#shards.delete(shard)
   }
 
-  endAll(): void {
+  /** The database is restarted: all locks fall. */
+  restart(): void {
+    this.#restartedMs = this.#nowMs
     for (const session of [...this.#live.values()]) this.end(session)
   }
 
@@ -86,9 +92,11 @@ export class LockTable {
     for (const shard of shards) {
       const holder = this.#shards.get(shard)
       if (holder !== undefined && holder !== session && !this.grants(shard)) continue
+      const row = this.#database.epochs.get(shard)
+      if (row !== undefined && row.owner !== owner && this.#nowMs - this.#restartedMs < this.#graceMs) continue
       // A writer of the former owner that is under way comes first.
       if (this.#database.shared(shard)) continue
-      const epoch = (this.#database.epochs.get(shard)?.epoch ?? 0) + 1
+      const epoch = (row?.epoch ?? 0) + 1
       this.#database.epochs.set(shard, { epoch, owner })
       this.#shards.set(shard, session)
       taken.set(shard, epoch)

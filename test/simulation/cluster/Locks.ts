@@ -70,7 +70,7 @@ export class Locks {
     this.#options.stopActors(held, () => {
       this.epochs.clear()
       const session = this.#session
-      if (session !== undefined) this.#query(() => this.#options.table.leave(session), then)
+      if (session !== undefined) this.#query(() => this.#options.table.leave(session), then, then)
       else then()
     })
   }

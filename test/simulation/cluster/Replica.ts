@@ -75,6 +75,7 @@ export class Replica {
       version: "simulation",
       startedAtMs: this.process.wallMs,
       live: true,
+      draining: false,
     }
     this.locks = new Locks({
       process: this.process,
@@ -120,6 +121,7 @@ export class Replica {
     }
     this.process.fork(
       Effect.flatMap(this.#service(SessionStream), (sessions) => sessions.run(sandboxId, call, receive)).pipe(
+        Effect.flatMap((over) => Effect.promise(() => over)),
         Effect.matchEffect({
           onSuccess: () => Effect.sync(() => call.finish()),
           onFailure: (error) => Effect.sync(() => call.finish(statusOf(error))),

@@ -9,6 +9,7 @@ import {
   Random as EffectRandom,
   type Fiber,
   FiberRef,
+  HashMap,
   HashSet,
   Logger,
   Runtime,
@@ -148,8 +149,10 @@ export class Process implements Scheduler.Scheduler {
     this.say("is dead")
   }
 
-  readonly #logger = Logger.make(({ logLevel, message }) => {
-    this.say(`${logLevel.label.toLowerCase()}: ${textOf(message)}`)
+  readonly #logger = Logger.make(({ annotations, logLevel, message }) => {
+    const about = HashMap.get(annotations, "sandbox")
+    const whom = about._tag === "Some" && typeof about.value === "string" ? ` (${about.value})` : ""
+    this.say(`${logLevel.label.toLowerCase()}: ${textOf(message)}${whom}`)
   })
 
   #makeClock(): Clock.Clock {
