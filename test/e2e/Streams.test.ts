@@ -1,15 +1,16 @@
 /** Resumable streams between a client of ours and a real supervisor, while real replicas are killed. */
 import { createHash, randomBytes } from "node:crypto"
 import type { Duplex } from "node:stream"
+import type { MessageInitShape } from "@bufbuild/protobuf"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { callUnary, openTyped } from "../../src/wire/grpc/Typed.ts"
-import { OpenShell } from "../../src/wire/OpenShell.ts"
+import { type ExecSandboxEvent, type ExecSandboxInputSchema, OpenShell } from "../../src/wire/OpenShell.ts"
 import { TestCluster, until } from "../kit/Cluster.ts"
 import { type EchoServer, echoServer, openForward, sshToken } from "../kit/Forward.ts"
-import { execStream, openCarrier, openStream } from "../kit/Streams.ts"
+import { execOver, openCarrier, openStream } from "../kit/Streams.ts"
 
 const payloadBytes = 8 * 1024 * 1024
-const killAfterBytes = 2 * 1024 * 1024
+const underWayBytes = 2 * 1024 * 1024
 
 let cluster: TestCluster
 let target: EchoServer
@@ -36,29 +37,88 @@ const via = (name: string, order: "first" | "never") => {
 
 const located = () => cluster.locate(id)
 
-/** Sends random bytes and gets them back; `midway` happens when a quarter has returned. */
-const echoed = async (stream: Duplex, midway: () => Promise<unknown>) => {
+/** Something that runs while a replica is killed. */
+interface Load {
+  readonly underWay: Promise<unknown>
+  /** To be called after the loss. */
+  readonly goOn: () => void
+  /** What came, and what should have come. */
+  readonly result: Promise<readonly [came: unknown, wanted: unknown]>
+}
+
+/** Random bytes and their echo; half of them are sent after the loss. */
+const echoLoad = (stream: Duplex): Load => {
   const payload = randomBytes(payloadBytes)
+  const underWay = Promise.withResolvers<void>()
+  const result = Promise.withResolvers<readonly [unknown, unknown]>()
   const chunks: Buffer[] = []
   let size = 0
-  let happening: Promise<unknown> | undefined
-  const back = new Promise<void>((resolve, reject) => {
-    stream.on("data", (chunk: Buffer) => {
-      chunks.push(chunk)
-      size += chunk.length
-      if (size >= killAfterBytes) happening ??= midway()
-    })
-    stream.once("end", resolve)
-    stream.once("error", reject)
-    stream.once("close", () => reject(new Error(`closed after ${size} bytes`)))
+  stream.on("data", (chunk: Buffer) => {
+    chunks.push(chunk)
+    size += chunk.length
+    if (size >= underWayBytes) underWay.resolve()
   })
-  // The second half is sent after the first quarter has returned, so that something is under way at the loss.
+  stream.once("end", () => result.resolve([sha256(Buffer.concat(chunks)), sha256(payload)]))
+  const failed = (error?: Error) => {
+    underWay.resolve()
+    result.reject(error ?? new Error(`closed after ${size} bytes`))
+  }
+  stream.once("error", failed)
+  stream.once("close", () => failed())
   stream.write(payload.subarray(0, payloadBytes / 2))
-  await until("a quarter is back", async () => size >= killAfterBytes || stream.destroyed)
-  stream.end(payload.subarray(payloadBytes / 2))
-  await back
-  await happening
-  return { sent: sha256(payload), received: sha256(Buffer.concat(chunks)) }
+  return {
+    underWay: underWay.promise,
+    goOn: () => stream.end(payload.subarray(payloadBytes / 2)),
+    result: result.promise,
+  }
+}
+
+type Input = NonNullable<MessageInitShape<typeof ExecSandboxInputSchema>["payload"]>
+
+interface ExecCall {
+  readonly send: (input: Input) => Promise<void>
+  readonly end: () => void
+  readonly receive: () => Promise<ExecSandboxEvent["payload"] | undefined>
+}
+
+/** A command that prints some of its lines after the loss, when it is told to. */
+const execLoad = ({ send, end, receive }: ExecCall): Load => {
+  const underWay = Promise.withResolvers<void>()
+  const run = async () => {
+    const script = "seq 1 50000; read x; seq 50001 100000; exit 5"
+    await send({ case: "start", value: { sandboxId: id, command: ["sh", "-c", script] } })
+    const stdout: Uint8Array[] = []
+    let exitCode: number | undefined
+    for (let event = await receive(); event !== undefined; event = await receive()) {
+      if (event.case === "exit") exitCode = event.value.exitCode
+      if (event.case !== "stdout") continue
+      stdout.push(event.value.data)
+      underWay.resolve()
+    }
+    const lines = Array.from({ length: 100_000 }, (_, index) => `${index + 1}\n`).join("")
+    return [
+      [sha256(Buffer.concat(stdout)), exitCode],
+      [sha256(Buffer.from(lines)), 5],
+    ] as const
+  }
+  const result = run().finally(underWay.resolve)
+  result.catch(() => undefined)
+  const goOn = async () => {
+    await send({ case: "stdin", value: Buffer.from("\n") })
+    end()
+  }
+  return { underWay: underWay.promise, goOn: () => void goOn(), result }
+}
+
+/** Kills a replica while all loads are under way, and expects that none of them notices. */
+const surviving = async (replica: string, loads: ReadonlyArray<Load>) => {
+  await Promise.all(loads.map(({ underWay }) => underWay))
+  await cluster.kill(replica)
+  for (const { goOn } of loads) goOn()
+  for (const { result } of loads) {
+    const [came, wanted] = await result
+    expect(came).toEqual(wanted)
+  }
 }
 
 const backToThree = async (name: string) => {
@@ -77,78 +137,41 @@ const tcp = async (holder: string, order: "first" | "never") => {
   return { token, stream: openStream({ connections, sandboxId: id, token, kind: "tcp", port: target.port }) }
 }
 
-describe("a stream survives kill -9 of", () => {
-  it("the session's holder: an echo of some MiB is byte-exact, and no limit counts the lost carrier", async () => {
+const command = (replica: string, order: "first" | "never"): ExecCall => {
+  const connections = via(replica, order)
+  const stream = openStream({ connections, sandboxId: id, token: "", kind: "exec" })
+  return { ...execOver(stream), end: () => stream.end() }
+}
+
+describe("kill -9", () => {
+  it("of the session's holder is not noticed by forwards and commands, with or without the extension", async () => {
     const holder = (await located()).sessionHolder
     const { stream } = await tcp(holder, "never")
-    const { sent, received } = await echoed(stream, () => cluster.kill(holder))
-    expect(received).toBe(sent)
+    // A client of OpenShell: its replica resumes in its place.
+    const connection = await cluster.connection(cluster.names.find((name) => name !== holder) ?? "")
+    const token = await sshToken(connection, id)
+    const call = openTyped(connection, OpenShell.method.execSandboxInteractive)
+    await surviving(holder, [
+      echoLoad(stream),
+      execLoad(command(holder, "never")),
+      echoLoad(await openForward(connection, { sandboxId: id, token, port: target.port })),
+      execLoad({
+        send: (payload) => call.send({ payload }),
+        end: call.end,
+        receive: async () => (await call.receive())?.payload,
+      }),
+    ])
     expect(await stream.outcome).toEqual({ _tag: "Finished" })
     await backToThree(holder)
   }, 90_000)
 
-  it("the client's replica: it goes on through another", async () => {
+  it("of the client's replica is not noticed by clients that go on through another", async () => {
     const holder = (await located()).sessionHolder
     const client = cluster.names.find((name) => name !== holder) ?? ""
     const { stream } = await tcp(client, "first")
-    const { sent, received } = await echoed(stream, () => cluster.kill(client))
-    expect(received).toBe(sent)
+    await surviving(client, [echoLoad(stream), execLoad(command(client, "first"))])
     expect(await stream.outcome).toEqual({ _tag: "Finished" })
     await backToThree(client)
-  }, 90_000)
-
-  it("the session's holder while a command runs: its output is whole and its exit code arrives", async () => {
-    const holder = (await located()).sessionHolder
-    const stream = openStream({ connections: via(holder, "never"), sandboxId: id, token: "", kind: "exec" })
-    const script =
-      "i=0; while [ $i -lt 40000 ]; do echo line $i; i=$((i+1)); [ $i = 2000 ] && sleep 1; done; exit 3"
-    let killed: Promise<unknown> | undefined
-    const { stdout, exitCode } = await execStream(
-      stream,
-      { sandboxId: id, command: ["sh", "-c", script] },
-      () => {
-        killed ??= cluster.kill(holder)
-      },
-    )
-    await killed
-    const lines = Array.from({ length: 40_000 }, (_, index) => `line ${index}\n`)
-    expect(sha256(stdout)).toBe(sha256(Buffer.from(lines.join(""))))
-    expect(exitCode).toBe(3)
-    await backToThree(holder)
-  }, 90_000)
-})
-
-describe("a client without the extension, when the session's holder is killed,", () => {
-  it("goes on with its forward, because its replica resumes", async () => {
-    const holder = (await located()).sessionHolder
-    const connection = await cluster.connection(cluster.names.find((name) => name !== holder) ?? "")
-    const token = await sshToken(connection, id)
-    const stream = await openForward(connection, { sandboxId: id, token, port: target.port })
-    const { sent, received } = await echoed(stream, () => cluster.kill(holder))
-    expect(received).toBe(sent)
-    await backToThree(holder)
-  }, 90_000)
-
-  it("goes on with its command", async () => {
-    const holder = (await located()).sessionHolder
-    const connection = await cluster.connection(cluster.names.find((name) => name !== holder) ?? "")
-    const call = openTyped(connection, OpenShell.method.execSandbox)
-    const script = "seq 1 50000; sleep 1; seq 50001 100000; exit 5"
-    await call.send({ sandboxId: id, command: ["sh", "-c", script] })
-    call.end()
-    const stdout: Uint8Array[] = []
-    let exitCode: number | undefined
-    let killed: Promise<unknown> | undefined
-    for (let event = await call.receive(); event !== undefined; event = await call.receive()) {
-      if (event.payload.case === "exit") exitCode = event.payload.value.exitCode
-      if (event.payload.case !== "stdout") continue
-      stdout.push(event.payload.value.data)
-      killed ??= cluster.kill(holder)
-    }
-    await killed
-    const lines = Array.from({ length: 100_000 }, (_, index) => `${index + 1}\n`)
-    expect([sha256(Buffer.concat(stdout)), exitCode]).toEqual([sha256(Buffer.from(lines.join(""))), 5])
-    await backToThree(holder)
   }, 90_000)
 })
 
