@@ -105,33 +105,19 @@ export const layer = (settings: GatewaySettings) => {
 
   return Layer.mergeAll(clientListeners(settings), healthListener(settings), probe).pipe(
     Layer.provideMerge(Layer.mergeAll(SandboxActor.layer, Reconciler.layer)),
-    Layer.provideMerge(Layer.scopedDiscard(Effect.addFinalizer(() => Effect.logDebug("ZZ above closed: Layer.mergeAll(SandboxActo")))),
     Layer.provideMerge(Layer.mergeAll(streams, SessionStream.layer, ClusterEdges.serverLayer)),
-    Layer.provideMerge(Layer.scopedDiscard(Effect.addFinalizer(() => Effect.logDebug("ZZ above closed: Layer.mergeAll(streams, Se")))),
     Layer.provideMerge(Drain.layer),
-    Layer.provideMerge(Layer.scopedDiscard(Effect.addFinalizer(() => Effect.logDebug("ZZ above closed: Drain.layer),")))),
     Layer.provideMerge(Steering.layer),
-    Layer.provideMerge(Layer.scopedDiscard(Effect.addFinalizer(() => Effect.logDebug("ZZ above closed: Steering.layer),")))),
     Layer.provideMerge(ClusterEdges.layer),
-    Layer.provideMerge(Layer.scopedDiscard(Effect.addFinalizer(() => Effect.logDebug("ZZ above closed: ClusterEdges.layer),")))),
     Layer.provideMerge(LocalEdge.layer),
-    Layer.provideMerge(Layer.scopedDiscard(Effect.addFinalizer(() => Effect.logDebug("ZZ above closed: LocalEdge.layer),")))),
     Layer.provideMerge(PeerLegs.layer),
-    Layer.provideMerge(Layer.scopedDiscard(Effect.addFinalizer(() => Effect.logDebug("ZZ above closed: PeerLegs.layer),")))),
     Layer.provideMerge(SandboxActors.layer),
-    Layer.provideMerge(Layer.scopedDiscard(Effect.addFinalizer(() => Effect.logDebug("ZZ above closed: SandboxActors.layer),")))),
     Layer.provideMerge(Cluster.layer),
-    Layer.provideMerge(Layer.scopedDiscard(Effect.addFinalizer(() => Effect.logDebug("ZZ above closed: Cluster.layer),")))),
     Layer.provideMerge(Layer.unwrapEffect(Effect.map(Database, ({ dialect }) => runnerStorage(dialect)))),
-    Layer.provideMerge(Layer.scopedDiscard(Effect.addFinalizer(() => Effect.logDebug("ZZ above closed: Layer.unwrapEffect(Effect.")))),
     Layer.provideMerge(peers),
-    Layer.provideMerge(Layer.scopedDiscard(Effect.addFinalizer(() => Effect.logDebug("ZZ above closed: peers),")))),
     Layer.provideMerge(Membership.layer),
-    Layer.provideMerge(Layer.scopedDiscard(Effect.addFinalizer(() => Effect.logDebug("ZZ above closed: Membership.layer),")))),
     Layer.provideMerge(store),
-    Layer.provideMerge(Layer.scopedDiscard(Effect.addFinalizer(() => Effect.logDebug("ZZ above closed: store),")))),
     Layer.provideMerge(config),
-    Layer.provideMerge(Layer.scopedDiscard(Effect.addFinalizer(() => Effect.logDebug("ZZ above closed: config),")))),
   )
 }
 
