@@ -32,6 +32,8 @@ export interface DrillOptions {
   /** Undefined leaves it to the scenario. */
   readonly streams: number | undefined
   readonly sandboxes: number | undefined
+  /** Sessions that nobody uses, besides those of the sandboxes. */
+  readonly idle: number
   readonly quick: boolean
   readonly json: boolean
   /** Seeds the content of the streams; by the clock when absent. */

@@ -1,5 +1,5 @@
 /** `holdfast drill`: plays failure scenarios and prints what clients noticed of them. */
-import { Clock, Effect, type Scope } from "effect"
+import { Clock, Effect, Logger, LogLevel, type Scope } from "effect"
 import type { DrillOptions } from "../cli/Dependencies.ts"
 import { CliFailure, usageFailure } from "../cli/Failure.ts"
 import { colorOn, print, printJsonLine, say } from "../cli/Output.ts"
@@ -22,8 +22,6 @@ const streamsPerSandbox = 12
 
 const sandboxesFor = (streams: number): number => Math.max(3, Math.ceil(streams / streamsPerSandbox))
 
-const isScenario = (name: string): name is ScenarioName => scenarioNames.some((known) => known === name)
-
 const asFailure = (error: DrillError): CliFailure =>
   new CliFailure({
     what: "the drill cannot go on",
@@ -37,10 +35,11 @@ const siteOf = (
   name: ScenarioName,
   options: DrillOptions,
 ): Effect.Effect<Site, DrillError | CannotRunHere, Scope.Scope> => {
-  const { replicas, partitioned } = entryOf(name, options)
-  if (options.local) return OwnCluster.start({ replicas, partitioned })
+  const { replicas, links } = entryOf(name, options)
+  if (options.local)
+    return OwnCluster.start({ replicas, partitioned: links !== "unused", idle: options.idle > 0 })
   if (name === "watch") return Elsewhere.find(options.globals)
-  if (partitioned) {
+  if (links === "needed") {
     return Effect.fail(
       new CannotRunHere({
         message: "partition needs a cluster whose network it made: play it with --local",
@@ -60,7 +59,7 @@ const playOne = (
     return yield* play({
       ...{ scenario: name, play: entryOf(name, options).play, site, streams },
       sandboxes: options.sandboxes ?? sandboxesFor(streams),
-      quick: options.quick,
+      ...{ quick: options.quick, idle: options.idle },
       seed: options.seed ?? (yield* Clock.currentTimeMillis) % 2 ** 31,
       say,
     })
@@ -88,16 +87,19 @@ const report = (name: ScenarioName, options: DrillOptions): Effect.Effect<number
 const worst = (codes: ReadonlyArray<number>): number =>
   codes.includes(1) ? 1 : codes.includes(cannotRunHereCode) ? cannotRunHereCode : 0
 
+/** Standard output is for results. */
+const logs = Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger))
+
 export const runDrill = (options: DrillOptions): Effect.Effect<number, CliFailure> => {
   const { scenario } = options
-  if (scenario === "all") {
-    const names = scenarioNames.filter((name) => name !== "watch")
-    return Effect.map(
-      Effect.forEach(names, (name) => report(name, options)),
-      worst,
-    )
-  }
-  return isScenario(scenario)
-    ? report(scenario, options)
-    : Effect.fail(usageFailure(`there is no scenario ${scenario}`))
+  const names =
+    scenario === "all"
+      ? scenarioNames.filter((name) => name !== "watch")
+      : scenarioNames.filter((name) => name === scenario)
+  if (names.length === 0) return Effect.fail(usageFailure(`there is no scenario ${scenario}`))
+  return Effect.forEach(names, (name) => report(name, options)).pipe(
+    Effect.map(worst),
+    Logger.withMinimumLogLevel(LogLevel.Warning),
+    Effect.provide(logs),
+  )
 }

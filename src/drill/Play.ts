@@ -6,7 +6,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks"
 import { Clock, Effect } from "effect"
 import { GatewayClient } from "../client/GatewayClient.ts"
 import { limits } from "../domain/Limits.ts"
-import { type CannotRunHere, DrillError } from "./DrillError.ts"
+import { CannotRunHere, DrillError } from "./DrillError.ts"
 import * as Load from "./load/Load.ts"
 import type { Pace } from "./load/LoadStream.ts"
 import { prepareSandboxes } from "./load/Sandboxes.ts"
@@ -14,7 +14,8 @@ import { type Scenario, Stage } from "./Stage.ts"
 import type { ScenarioName } from "./scenarios/Names.ts"
 import { type Scoreboard, scoreboard } from "./score/Scoreboard.ts"
 import { thresholdsTable } from "./score/Thresholds.ts"
-import type { Controls, Site } from "./sites/Site.ts"
+import type { Controls, IdleSessions, Site } from "./sites/Site.ts"
+import { watchMemory } from "./watch/Memory.ts"
 import * as Owners from "./watch/Owners.ts"
 import * as Prober from "./watch/Prober.ts"
 import { directClients } from "./watch/Replicas.ts"
@@ -25,6 +26,8 @@ export interface PlayOptions {
   readonly site: Site
   readonly streams: number
   readonly sandboxes: number
+  /** Sessions that nobody uses, besides those of the sandboxes. */
+  readonly idle: number
   readonly quick: boolean
   readonly seed: number
   readonly say: (text: string) => Effect.Effect<void>
@@ -55,6 +58,9 @@ const loopDelay = Effect.acquireRelease(
   (histogram) => Effect.sync(() => histogram.disable()),
 )
 
+const movesOf = (idle: IdleSessions | undefined): number =>
+  idle === undefined ? 0 : idle.attaches() - idle.count
+
 const milliseconds = (nanoseconds: number): number => Math.round(nanoseconds / 1e6)
 
 /** A scenario that cannot go on is a finding: the load goes on to its end, and the scoreboard says why. */
@@ -67,6 +73,18 @@ const playTo = (stage: Stage, play: Scenario): Effect.Effect<void, CannotRunHere
       ),
     ),
   )
+
+const idleSessions = ({ site, idle, say }: PlayOptions) =>
+  Effect.gen(function* () {
+    if (idle === 0) return undefined
+    if (site.idleSessions === undefined) {
+      return yield* new CannotRunHere({
+        message: "idle sessions need a cluster that runs no sandboxes itself: play it with --local",
+      })
+    }
+    yield* say(`opening ${idle} idle sessions …`)
+    return yield* site.idleSessions(idle)
+  })
 
 const unreachable = new DrillError({
   message: "the processes of this cluster cannot be reached from here",
@@ -95,7 +113,9 @@ export const play = (options: PlayOptions): Effect.Effect<Scoreboard, DrillError
       count: options.sandboxes,
       prefix: `drill-${seed.toString(36).slice(-4)}`,
       keep: site.disposable,
+      run: site.run ?? (() => Effect.void),
     })
+    const idle = yield* idleSessions(options)
     const prober = yield* Prober.start(site, places)
     const clients = yield* directClients(site, limits.drillAskMs)
     const owners = yield* Owners.start(site, places)
@@ -108,12 +128,13 @@ export const play = (options: PlayOptions): Effect.Effect<Scoreboard, DrillError
     yield* say(`${options.streams} streams work`)
     yield* Effect.sleep(calmMs(quick))
 
+    const residentMb = yield* watchMemory(site)
     const delay = yield* loopDelay
     yield* load.beginWindow
     prober.beginWindow()
     const stage = new Stage({
       ...{ site, controls: site.controls ?? noControls, clients, prober, places, quick, say },
-      moves: owners.moves,
+      ...{ moves: () => owners.moves() + movesOf(idle), idle },
     })
     yield* playTo(stage, options.play)
     yield* Effect.sleep(calmMs(quick))
@@ -123,7 +144,7 @@ export const play = (options: PlayOptions): Effect.Effect<Scoreboard, DrillError
     return scoreboard(
       {
         setting: {
-          ...{ scenario, quick, seed, idleSessions: 0 },
+          ...{ scenario, quick, seed, idleSessions: options.idle },
           replicas: replicas.length,
           sandboxes: places.length,
         },
@@ -132,7 +153,8 @@ export const play = (options: PlayOptions): Effect.Effect<Scoreboard, DrillError
         streams: load.report(),
         opens,
         ownership: owners.ownership,
-        moves: owners.moves(),
+        moves: stage.moves(),
+        residentMb: residentMb(),
         found: stage.found,
         loopDelay: { p99Ms: milliseconds(delay.percentile(99)), maxMs: milliseconds(delay.max) },
       },

@@ -5,7 +5,7 @@ import { limits } from "../domain/Limits.ts"
 import { type CannotRunHere, DrillError } from "./DrillError.ts"
 import type { Place } from "./load/LoadStream.ts"
 import type { Found, Mark } from "./score/Scoreboard.ts"
-import type { Controls, Site } from "./sites/Site.ts"
+import type { Controls, IdleSessions, Site } from "./sites/Site.ts"
 import type { Prober } from "./watch/Prober.ts"
 import type { DirectClients } from "./watch/Replicas.ts"
 import { clientOf, type Location, locate, untilWhole } from "./watch/Whole.ts"
@@ -14,7 +14,8 @@ export interface StageOptions {
   readonly site: Site
   readonly controls: Controls
   readonly clients: DirectClients
-  /** Moves of sessions so far. */
+  readonly idle: IdleSessions | undefined
+  /** Moves of sessions so far, those of idle ones included. */
   readonly moves: () => number
   readonly prober: Prober
   readonly places: ReadonlyArray<Place>
@@ -91,8 +92,8 @@ export class Stage {
    * succeed. That it takes too long is a finding and not an error.
    */
   converge(names: ReadonlyArray<string>): Effect.Effect<void> {
-    const { site, clients, prober, places } = this.#options
-    return untilWhole({ site, clients, prober, places, names }).pipe(
+    const { site, clients, prober, places, idle } = this.#options
+    return untilWhole({ site, clients, prober, places, idle, names }).pipe(
       Effect.matchEffect({
         onSuccess: (tookMs) => {
           this.#convergeMs = this.#convergeMs === undefined ? undefined : Math.max(this.#convergeMs, tookMs)

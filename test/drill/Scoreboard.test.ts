@@ -32,6 +32,7 @@ const measured = (streams: ReadonlyArray<StreamReport>): Measured => ({
   ownership: { answers: 10, double: 0, stale: 0 },
   moves: 2,
   found: { convergeMs: 900.2, skew: undefined, moveRatio: undefined, marks: [], failures: [] },
+  residentMb: 100,
   loopDelay: { p99Ms: 1, maxMs: 2 },
 })
 
@@ -57,7 +58,8 @@ describe("the scoreboard", () => {
 
   it("counts streams that broke, operations that failed and opens that were refused", () => {
     const tally = new Tally()
-    tally.brokenStream("echo: cut")
+    tally.works()
+    tally.broken("echo: cut")
     tally.failedOperation("exec: cut")
     tally.operation()
     const broken = { kind: "exec", counts: tally.counts(), stallMs: undefined, latenciesMs: [5] } as const
@@ -69,6 +71,15 @@ describe("the scoreboard", () => {
     expect(board.errors).toMatchObject({ total: 4, streams: 1, operations: 1, opens: 2 })
     expect(board.refusals).toEqual({ maxMs: 1_700, final: 1 })
     expect(board.missed).toHaveLength(3)
+  })
+
+  it("calls a stream that could not be opened an operation that failed", () => {
+    const tally = new Tally()
+    tally.works()
+    tally.broken("echo: cut")
+    tally.begin()
+    tally.broken("echo: refused")
+    expect(tally.counts()).toMatchObject({ brokenStreams: 1, failedOperations: 1 })
   })
 
   it("misses what was not reached, and what kept the scenario from its end", () => {
@@ -122,5 +133,5 @@ describe("figures", () => {
 const noFigures = {
   ...{ brokenStreams: 0, failedOperations: 0, failedOpens: 0, wrongBytes: 0, stallP99Ms: 0, stallMaxMs: 0 },
   ...{ openP99Ms: 0, openMaxMs: 0, refusalMaxMs: 0, finalRefusals: 0, doubleOwners: 0, staleAnswers: 0 },
-  ...{ convergeMs: 0, skew: 1, moveRatio: 1 },
+  ...{ convergeMs: 0, skew: 1, moveRatio: 1, residentMb: 0 },
 }

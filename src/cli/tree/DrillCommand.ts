@@ -12,6 +12,7 @@ const optionsOf = (invocation: Invocation): DrillOptions => ({
   stateDirectory: textOption(invocation, "state") ?? ".holdfast",
   streams: numberOption(invocation, "streams"),
   sandboxes: numberOption(invocation, "sandboxes"),
+  idle: numberOption(invocation, "idle") ?? 0,
   quick: flag(invocation, "quick"),
   json: flag(invocation, "json") || invocation.globals.output === "json",
   seed: numberOption(invocation, "seed"),
@@ -33,6 +34,7 @@ export const addDrill = (program: Command, context: TreeContext): void => {
       "sandboxes to spread them over (3, or a twelfth of the streams)",
       wholeNumber(1, 200),
     )
+    .option("--idle <count>", "sessions that nobody uses, besides; with --local", wholeNumber(0, 20_000), 0)
     .option("--quick", "shorter faults and less load: below 45 s with the cluster's start")
     .option("--json", "print one JSON object for each scenario")
     .option("--seed <number>", "of the streams' content, to repeat a run", wholeNumber(0, 2 ** 31 - 1))

@@ -124,11 +124,12 @@ const keepAlive = (
   kind: Kind,
   stopping: () => boolean,
 ): Effect.Effect<void, never, never> =>
-  Effect.scoped(lives[kind](context)).pipe(
+  Effect.sync(() => context.tally.begin()).pipe(
+    Effect.zipRight(Effect.scoped(lives[kind](context))),
     Effect.catchAll((broken) =>
       Effect.sync(() => {
         context.stall.satisfied(performance.now())
-        context.tally.brokenStream(broken.text)
+        context.tally.broken(broken.text)
       }).pipe(Effect.zipRight(Effect.sleep(limits.drillReopenMs))),
     ),
     Effect.repeat({ until: stopping }),
@@ -160,7 +161,7 @@ export const start = (options: LoadOptions): Effect.Effect<Load, never, Scope.Sc
           ended._tag === "Some"
             ? Effect.void
             : Effect.sync(() =>
-                stream.tally.brokenStream(
+                stream.tally.broken(
                   `${stream.kind}: did not end within ${limits.drillStopMs / 1_000} s after the drill`,
                 ),
               ).pipe(Effect.zipRight(Fiber.interruptFork(fiber))),

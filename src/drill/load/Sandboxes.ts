@@ -4,6 +4,7 @@ import { exec } from "../../client/Exec.ts"
 import type { GatewayClientService } from "../../client/GatewayClient.ts"
 import { waitForPhase } from "../../client/Watch.ts"
 import { limits } from "../../domain/Limits.ts"
+import type { Sandbox } from "../../domain/Sandbox.ts"
 import { DrillError, failed } from "../DrillError.ts"
 import { portsCommand, serveCommand } from "../sandbox/SandboxProgram.ts"
 import { Collector } from "./Collector.ts"
@@ -18,14 +19,21 @@ export interface SandboxOptions {
   readonly count: number
   /** Distinguishes the sandboxes of one drill; at most ten characters. */
   readonly prefix: string
+  /** Starts a sandbox's processes, where the cluster does not. */
+  readonly run: (sandbox: Sandbox) => Effect.Effect<void, DrillError>
   /** They are left to whoever ends the cluster. */
   readonly keep: boolean
 }
 
-const create = (client: GatewayClientService, name: string): Effect.Effect<Place, DrillError> =>
+const create = (
+  client: GatewayClientService,
+  name: string,
+  run: SandboxOptions["run"],
+): Effect.Effect<Place, DrillError> =>
   Effect.gen(function* () {
     const spec = { command: [...serveCommand] }
     const created = yield* client.createSandbox({ name, spec, labels: { "holdfast.dev/drill": "true" } })
+    yield* run(created)
     const sandbox = yield* waitForPhase(client, created, { phase: "Ready" })
     const ports = Effect.gen(function* () {
       const stdout = new Collector()
@@ -50,7 +58,7 @@ export const prepareSandboxes = (
       const remove = options.keep ? Effect.void : Effect.ignore(client.deleteSandbox(name))
       return Effect.zipRight(
         Effect.addFinalizer(() => remove),
-        create(client, name),
+        create(client, name, options.run),
       )
     },
     { concurrency: createAtOnce },

@@ -18,9 +18,9 @@ export interface Counts {
   readonly bytes: Verdict
   /** Streams whose SHA-256 differs from that of what was sent. */
   readonly hashMismatches: number
-  /** Long-lived streams that broke off or could not be opened again. */
+  /** Long-lived streams that were at work and broke off. */
   readonly brokenStreams: number
-  /** Short operations that succeeded and that failed. */
+  /** Short operations that succeeded and that failed; openings of long-lived streams that failed. */
   readonly operations: number
   readonly failedOperations: number
   readonly errorTexts: ReadonlyMap<string, number>
@@ -33,8 +33,8 @@ export class Tally {
   #operations = 0
   #failedOperations = 0
   readonly #texts = new Map<string, number>()
-  /** Something came through: the stream is at work. */
-  working = false
+  #working = false
+  #carried = false
 
   readonly counts = (): Counts => ({
     bytes: this.#bytes,
@@ -45,8 +45,24 @@ export class Tally {
     errorTexts: new Map(this.#texts),
   })
 
+  /** Something came through at least once. */
+  get working(): boolean {
+    return this.#working
+  }
+
+  /** Something came through. */
+  works(): void {
+    this.#working = true
+    this.#carried = true
+  }
+
+  /** A stream is opened, or opened again. */
+  begin(): void {
+    this.#carried = false
+  }
+
   operation(): void {
-    this.working = true
+    this.works()
     this.#operations += 1
   }
 
@@ -55,8 +71,10 @@ export class Tally {
     this.#keep(text)
   }
 
-  brokenStream(text: string): void {
-    this.#brokenStreams += 1
+  /** A stream that carried something broke off; one that did not come about is an operation that failed. */
+  broken(text: string): void {
+    if (this.#carried) this.#brokenStreams += 1
+    else this.#failedOperations += 1
     this.#keep(text)
   }
 

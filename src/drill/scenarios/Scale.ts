@@ -1,7 +1,7 @@
 /** Replicas are added and removed under load; sessions follow. */
 import { Effect, Schedule } from "effect"
 import { limits } from "../../domain/Limits.ts"
-import { DrillError } from "../DrillError.ts"
+import { DrillError, failed } from "../DrillError.ts"
 import type { Scenario, Stage } from "../Stage.ts"
 import { skewNow } from "../watch/Whole.ts"
 
@@ -12,10 +12,19 @@ const steps = (quick: boolean): ReadonlyArray<number> => (quick ? [1, 3, 2, 1] :
 const evenSkew = 1.1
 
 /** The least moves after which sessions are even, or none is on a replica that goes. */
-const leastMoves = (stage: Stage, from: number, going: ReadonlyArray<string>, to: number) =>
-  to > from
-    ? Effect.succeed(Math.floor((stage.places.length * (to - from)) / to))
-    : Effect.map(stage.locations, (all) => all.filter(({ holder }) => going.includes(holder)).length)
+const leastMoves = (
+  stage: Stage,
+  from: number,
+  going: ReadonlyArray<string>,
+  to: number,
+): Effect.Effect<number, DrillError> =>
+  Effect.gen(function* () {
+    const { replicas } = yield* (yield* stage.client).clusterStatus
+    const live = replicas.filter((replica) => replica.live)
+    const moving = to > from ? live : live.filter(({ name }) => going.includes(name))
+    const sessions = moving.reduce((sum, replica) => sum + replica.sessions, 0)
+    return to > from ? Math.floor((sessions * (to - from)) / to) : sessions
+  }).pipe(Effect.mapError(failed("no cluster status")))
 
 const untilEven = (stage: Stage): Effect.Effect<void, DrillError> =>
   Effect.gen(function* () {

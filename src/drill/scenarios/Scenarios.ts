@@ -14,8 +14,8 @@ export interface Entry {
   readonly play: Scenario
   /** Of a cluster made for it. */
   readonly replicas: number
-  /** Its replicas must be reachable through links that can be cut. */
-  readonly partitioned: boolean
+  /** Whether the links of its replicas must be such that they can be cut, or had better be. */
+  readonly links: "needed" | "used" | "unused"
 }
 
 const watch =
@@ -43,5 +43,5 @@ const plays: Readonly<Record<Exclude<ScenarioName, "watch">, Scenario>> = {
 export const entryOf = (name: ScenarioName, options: DrillOptions): Entry => ({
   play: name === "watch" ? watch(options.forMs) : plays[name],
   replicas: name === "scale" ? 1 : 3,
-  partitioned: name === "partition",
+  links: name === "partition" ? "needed" : name === "db-away" ? "used" : "unused",
 })

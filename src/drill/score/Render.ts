@@ -42,6 +42,7 @@ export const render = (board: Scoreboard, color: boolean): string => {
       `${board.sessionMoves}${board.moveRatio === null ? "" : ` (${board.moveRatio} × the least)`}`,
     ],
     ["Skew", board.skew === null ? "" : String(board.skew)],
+    ["Memory", board.residentMb === 0 ? "" : `${board.residentMb} MiB of the largest replica`],
     [
       "Own delay",
       `p99 ${board.loopDelay.p99Ms} ms, max ${board.loopDelay.maxMs} ms: of this process, in every figure`,

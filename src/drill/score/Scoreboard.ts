@@ -44,6 +44,8 @@ export interface Measured {
   readonly ownership: Pick<Ownership, "answers" | "double" | "stale">
   readonly moves: number
   readonly found: Found
+  /** The most that one replica had; 0 where that cannot be seen. */
+  readonly residentMb: number
   /** How late timers of this process fired: stalls contain it. */
   readonly loopDelay: { readonly p99Ms: number; readonly maxMs: number }
 }
@@ -54,9 +56,9 @@ export interface Scoreboard extends Setting {
   readonly streams: Readonly<Partial<Record<Kind, number>>> & { readonly total: number }
   readonly errors: {
     readonly total: number
-    /** Long-lived streams that broke off or could not be opened. */
+    /** Long-lived streams that were at work and broke off. */
     readonly streams: number
-    /** Commands and transfers that failed. */
+    /** Commands and transfers that failed, and streams that could not be opened. */
     readonly operations: number
     /** Opens through replicas that should work. */
     readonly opens: number
@@ -87,6 +89,8 @@ export interface Scoreboard extends Setting {
   readonly sessionMoves: number
   readonly moveRatio: number | null
   readonly skew: number | null
+  /** Of the largest replica, at its largest; 0 where that cannot be seen. */
+  readonly residentMb: number
   readonly loopDelay: { readonly p99Ms: number; readonly maxMs: number }
   readonly faults: ReadonlyArray<Mark>
   readonly thresholds: ReadonlyArray<Judgement>
@@ -156,6 +160,7 @@ export const scoreboard = (measured: Measured, thresholds: ReadonlyArray<Thresho
     convergeMs: found.convergeMs,
     skew: found.skew,
     moveRatio: found.moveRatio,
+    residentMb: measured.residentMb,
   })
   return {
     ...measured.setting,
@@ -188,6 +193,7 @@ export const scoreboard = (measured: Measured, thresholds: ReadonlyArray<Thresho
     sessionMoves: measured.moves,
     moveRatio: found.moveRatio === undefined ? null : round(found.moveRatio),
     skew: found.skew === undefined ? null : round(found.skew),
+    residentMb: measured.residentMb,
     loopDelay: measured.loopDelay,
     faults: found.marks,
     thresholds: judgements,

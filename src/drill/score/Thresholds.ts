@@ -25,6 +25,7 @@ export interface Figures {
   readonly convergeMs: number | undefined
   readonly skew: number | undefined
   readonly moveRatio: number | undefined
+  readonly residentMb: number
 }
 
 export type Metric = keyof Figures
@@ -99,7 +100,12 @@ export const thresholdsTable: Readonly<Record<ScenarioName, ReadonlyArray<Thresh
   ],
   "db-restart": databaseAway,
   "db-away": databaseAway,
-  storm: [...always, ...served, most("convergeMs", 30_000, "aim of the proof: all sessions are back")],
+  storm: [
+    ...always,
+    ...served,
+    most("convergeMs", 30_000, "aim of the proof: all sessions are back"),
+    most("residentMb", 1_024, "aim of the proof: no replica above 1 GiB"),
+  ],
   watch: [none("wrongBytes", "a stream is whole or ends with an error")],
 }
 
@@ -110,6 +116,7 @@ const units: Partial<Record<Metric, string>> = {
   openMaxMs: " ms",
   refusalMaxMs: " ms",
   convergeMs: " ms",
+  residentMb: " MiB",
 }
 
 const words: Readonly<Record<Metric, string>> = {
@@ -128,6 +135,7 @@ const words: Readonly<Record<Metric, string>> = {
   convergeMs: "time to converge",
   skew: "skew",
   moveRatio: "moves over the least",
+  residentMb: "largest replica",
 }
 
 const round = (value: number): number => Math.round(value * 100) / 100

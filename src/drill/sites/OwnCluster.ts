@@ -2,9 +2,16 @@
 import { chmod, mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import path from "node:path"
-import { Effect, type Scope } from "effect"
+import { Effect, Layer, type Scope } from "effect"
+import * as SandboxTokens from "../../auth/SandboxTokens.ts"
+import { limits } from "../../domain/Limits.ts"
+import { Driver } from "../../driver/Driver.ts"
+import * as ProcessDriver from "../../driver/ProcessDriver.ts"
 import * as LocalCluster from "../../local/LocalCluster.ts"
+import * as Settings from "../../local/ReplicaSettings.ts"
 import { DrillError, failed } from "../DrillError.ts"
+import * as Fleet from "../fleet/Fleet.ts"
+import type { FleetReport } from "../fleet/FleetSpec.ts"
 import * as ProxyLinks from "./ProxyLinks.ts"
 import type { Controls, Links, Site } from "./Site.ts"
 
@@ -18,13 +25,9 @@ const stateDirectory = Effect.acquireRelease(
   (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true })),
 )
 
-export interface OwnCluster extends Site {
-  readonly stateDirectory: string
-  readonly databaseUrl: string
-  readonly clusterId: string
-}
-
 const clusterId = "drill"
+/** The default of HOLDFAST_GATEWAY_ID. */
+const gatewayId = "openshell"
 
 const noDatabase = new DrillError({ message: "this cluster has no Postgres of its own" })
 
@@ -48,11 +51,47 @@ const controlsOf = (cluster: LocalCluster.LocalCluster, links: Links | undefined
   }
 }
 
+/** Runs what a cluster without a driver leaves to others: the load's sandboxes, and a fleet of idle ones. */
+const runElsewhere = (cluster: LocalCluster.LocalCluster): Required<Pick<Site, "run" | "idleSessions">> => {
+  const { stateDir, frontDoor } = cluster
+  const jwtDirectory = Settings.jwtDirectory(stateDir)
+  const layer = Layer.merge(
+    ProcessDriver.layer({ stateDir, endpoint: frontDoor, logLevel: "info" }),
+    SandboxTokens.layer({ directory: jwtDirectory, gatewayId, ttlMs: 0 }),
+  )
+  return {
+    run: ({ id, name, workspace, spec }) =>
+      Effect.gen(function* () {
+        const { token } = yield* (yield* SandboxTokens.SandboxTokens).mint(id)
+        yield* (yield* Driver).create({ id, name, workspace, spec, token })
+      }).pipe(Effect.provide(layer), Effect.mapError(failed(`cannot start the sandbox ${name}`))),
+    idleSessions: (count) =>
+      Effect.gen(function* () {
+        const fleet = yield* Fleet.start({
+          ...{ count, jwtDirectory, gatewayId, clusterId, prefix: "idle" },
+          databaseUrl: cluster.postgres?.url ?? "",
+          // Past the front door, which would carry every session in the process that takes the times.
+          endpoints: cluster.replicas().map(({ url }) => url),
+          rampMs: Math.ceil(count / limits.drillIdlePerSecond) * 1_000,
+        })
+        const all = ({ attached }: FleetReport) => attached >= count
+        yield* fleet.until(`${count} idle sessions`, all, limits.drillIdleMs)
+        return {
+          count,
+          attached: () => fleet.report().attached,
+          attaches: () => fleet.report().attaches,
+        }
+      }).pipe(Effect.mapError(failed("no idle sessions"))),
+  }
+}
+
 export const start = (options: {
   readonly replicas: number
   /** Their links can be cut. */
   readonly partitioned: boolean
-}): Effect.Effect<OwnCluster, DrillError, Scope.Scope> =>
+  /** It gets idle sessions: then it runs no sandboxes by itself, for it would start those of the fleet too. */
+  readonly idle: boolean
+}): Effect.Effect<Site, DrillError, Scope.Scope> =>
   Effect.gen(function* () {
     const directory = yield* stateDirectory
     const names = Array.from({ length: options.replicas }, (_, index) => `replica-${index + 1}`)
@@ -64,7 +103,10 @@ export const start = (options: {
       database: "postgres",
       durability: "none",
       clusterId,
-      ...(links === undefined ? {} : { environment: links.environment }),
+      environment: (name, usual) => ({
+        ...(options.idle ? { HOLDFAST_DRIVER: "none" } : {}),
+        ...links?.environment(name, usual),
+      }),
     }).pipe(Effect.mapError(failed("the cluster does not start")))
     links?.identify(cluster.replicas)
     return {
@@ -73,8 +115,6 @@ export const start = (options: {
       replicas: Effect.sync(() => cluster.replicas().filter(({ pid }) => pid !== 0)),
       controls: controlsOf(cluster, links),
       disposable: true,
-      stateDirectory: directory,
-      databaseUrl: cluster.postgres?.url ?? "",
-      clusterId,
+      ...(options.idle ? runElsewhere(cluster) : {}),
     }
   })

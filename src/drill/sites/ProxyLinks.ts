@@ -7,7 +7,7 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import net from "node:net"
 import { Effect, type Scope } from "effect"
 import { failed } from "../DrillError.ts"
-import type { Cut, Links } from "./Site.ts"
+import { type Cut, type Links, database as postgres } from "./Site.ts"
 import { Valve, type Way } from "./Valve.ts"
 
 const host = "127.0.0.1"
@@ -118,7 +118,7 @@ export const make = (names: ReadonlyArray<string>): Effect.Effect<ProxyLinks, ne
     for (const name of names) {
       proxies.set(name, {
         peer: yield* listen((near, { targetPort }) => accept(near, dialler(near), name, targetPort)),
-        database: yield* listen((near, { targetPort }) => accept(near, name, "", targetPort)),
+        database: yield* listen((near, { targetPort }) => accept(near, name, postgres, targetPort)),
       })
     }
     return {

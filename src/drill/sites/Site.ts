@@ -1,12 +1,24 @@
 /** A cluster as a drill sees it: addresses, and where there are any, handles on its processes. */
-import type { Effect } from "effect"
+import type { Effect, Scope } from "effect"
 import type { Endpoint } from "../../client/Endpoint.ts"
+import type { Sandbox } from "../../domain/Sandbox.ts"
 import type { DrillError } from "../DrillError.ts"
 
 export interface SiteReplica {
   readonly name: string
   /** On which clients reach this replica and no other. */
   readonly url: string
+  /** Of its process, where that is on this machine. */
+  readonly pid?: number
+}
+
+/** Sessions of supervisors that nobody uses. */
+export interface IdleSessions {
+  readonly count: number
+  /** Of these, the sessions that are up. */
+  readonly attached: () => number
+  /** Sessions accepted since the start, so those that came again are what exceeds the count. */
+  readonly attaches: () => number
 }
 
 /** Each completes when it is done. Names are those of replicas. */
@@ -32,6 +44,9 @@ export interface Controls {
 /** Which way nothing passes, seen from the replica that is cut off. */
 export type Cut = "outgoing" | "incoming" | "both"
 
+/** Stands for Postgres among the names of what can be cut off. */
+export const database = ""
+
 /** Between one replica on one side and all others and Postgres on the other. Clients are not concerned. */
 export interface Links {
   /** Bytes vanish and no connection ends, as when packets are dropped. */
@@ -47,6 +62,10 @@ export interface Site {
   readonly replicas: Effect.Effect<ReadonlyArray<SiteReplica>, DrillError>
   /** Undefined for a cluster elsewhere, to which the operator does the fault. */
   readonly controls: Controls | undefined
+  /** Starts the processes of a sandbox, where the cluster itself runs none. */
+  readonly run?: (sandbox: Sandbox) => Effect.Effect<void, DrillError>
+  /** Opens so many sessions and keeps them with the scope; completes when all are up. */
+  readonly idleSessions?: (count: number) => Effect.Effect<IdleSessions, DrillError, Scope.Scope>
   /** It goes away with the drill, so nothing in it needs to be put back. */
   readonly disposable: boolean
 }

@@ -5,7 +5,7 @@ import { limits } from "../../domain/Limits.ts"
 import { DrillError, failed } from "../DrillError.ts"
 import type { Place } from "../load/LoadStream.ts"
 import { relativeSkew } from "../score/Figures.ts"
-import type { Site } from "../sites/Site.ts"
+import type { IdleSessions, Site } from "../sites/Site.ts"
 import type { Prober } from "./Prober.ts"
 import type { DirectClients } from "./Replicas.ts"
 
@@ -35,6 +35,7 @@ export interface WholeOptions {
   readonly clients: DirectClients
   readonly prober: Prober
   readonly places: ReadonlyArray<Place>
+  readonly idle: IdleSessions | undefined
   /** Replicas that must be live and work; nobody else may hold a session. */
   readonly names: ReadonlyArray<string>
 }
@@ -54,7 +55,7 @@ export const clientOf = (
 /** One look. Fails with what is missing. */
 const look = (options: WholeOptions): Effect.Effect<void, DrillError> =>
   Effect.gen(function* () {
-    const { site, clients, prober, places, names } = options
+    const { site, clients, prober, places, idle, names } = options
     const missing = (what: string) => new DrillError({ message: what })
     const client = yield* clientOf(site, clients, names)
     const status = yield* Effect.mapError(client.clusterStatus, failed("no cluster status"))
@@ -67,6 +68,8 @@ const look = (options: WholeOptions): Effect.Effect<void, DrillError> =>
     const locations = yield* locate(client, places)
     const lost = locations.filter(({ holder }) => !names.includes(holder))
     if (lost.length > 0) return yield* missing(`${lost.length} sandboxes have no session`)
+    const idleLost = idle === undefined ? 0 : idle.count - idle.attached()
+    if (idleLost > 0) return yield* missing(`${idleLost} idle sessions are not back`)
     const replicas = (yield* site.replicas).filter(({ name }) => names.includes(name))
     if (replicas.length < names.length) return yield* missing("replicas do not run")
     yield* Effect.forEach(

@@ -56,7 +56,7 @@ const converse = (context: StreamContext, port: number): Effect.Effect<void, Str
     let reason = "the connection was closed"
     socket.on("data", (chunk) => {
       checker.push(chunk)
-      tally.working = true
+      tally.works()
       if (checker.received >= sender.sent && !ending) stall.satisfied(performance.now())
       else stall.progress(performance.now())
     })

@@ -40,7 +40,7 @@ export const httpRequests: StreamLife = (context) =>
         tally.partial(checker)
         return yield* Effect.fail(new StreamBroken(`http: ${answered.left.text}`))
       }
-      tally.working = true
+      tally.works()
       yield* Effect.sleep(pace.intervalMs)
     }
     tally.whole(checker, sender.sent, sender.sha256())

@@ -16,6 +16,7 @@ export const output: StreamLife = (context) =>
 const print = (context: StreamContext, seed: number): Effect.Effect<void, StreamBroken> =>
   Effect.gen(function* () {
     const { stall, tally, pace, place, client } = context
+    tally.begin()
     const { intervalMs, pieceBytes } = pace
     const pieces = Math.max(1, Math.round(pace.outputMs / intervalMs))
     const checker = new Checker(randomContent(seed))
@@ -23,7 +24,7 @@ const print = (context: StreamContext, seed: number): Effect.Effect<void, Stream
     const stdout = new Writable({
       write: (chunk: Buffer, _encoding, done) => {
         checker.push(chunk)
-        tally.working = true
+        tally.works()
         // It is due from the first byte on: before that, the command starts.
         stall.expect(performance.now())
         stall.progress(performance.now())

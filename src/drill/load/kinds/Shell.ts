@@ -41,7 +41,7 @@ export const shell: StreamLife = (context) =>
     const screen = new Writable({
       write: (chunk: Buffer, _encoding, done) => {
         checker.push(chunk)
-        tally.working = true
+        tally.works()
         if (checker.received >= expected.sent && !stdin.writableEnded) stall.satisfied(performance.now())
         else stall.progress(performance.now())
         done()

@@ -38,7 +38,7 @@ const converse = (context: StreamContext, port: number): Effect.Effect<void, Str
     socket.onmessage = ({ data }) => {
       if (!(data instanceof ArrayBuffer)) return
       checker.push(new Uint8Array(data))
-      tally.working = true
+      tally.works()
       if (checker.received >= sender.sent) stall.satisfied(performance.now())
       else stall.progress(performance.now())
     }
