@@ -1,5 +1,8 @@
-/** One relay into a sandbox, opened through one connection. */
+/** The relays of one stream: each opened through one connection, and what the answers of gateways mean. */
+import { Status } from "../domain/Status.ts"
+import { carrierKey, newIdentity } from "../stream/Proof.ts"
 import type { ClientCall, GrpcConnection } from "../wire/grpc/GrpcClient.ts"
+import { GrpcError } from "../wire/grpc/GrpcError.ts"
 import { encodeForwardInit } from "./ForwardInit.ts"
 
 export interface RelayRequest {
@@ -9,6 +12,8 @@ export interface RelayRequest {
   readonly serviceId: string
   /** Of kind `tcp`. */
   readonly target?: { readonly host: string; readonly port: number } | undefined
+  /** Of kinds `ssh` and `tcp`: an SSH session token; `refused` when the gateway no longer takes the last one. */
+  readonly token?: ((refused: boolean) => Promise<string>) | undefined
 }
 
 export interface OpenRelay {
@@ -24,7 +29,7 @@ const forwardTcp = "/openshell.v1.OpenShell/ForwardTcp"
 export const carrierHeader = "holdfast-stream"
 
 /** Resolves when the gateway has joined the relay. Rejects with GrpcError. `signal` counts until then. */
-export const openRelay = async (
+const openRelay = async (
   connection: GrpcConnection,
   request: RelayRequest,
   { key, token }: { readonly key: Uint8Array; readonly token: string },
@@ -42,4 +47,58 @@ export const openRelay = async (
   } finally {
     signal?.removeEventListener("abort", cancel)
   }
+}
+
+/** Opens the relays of one stream, with a token that is replaced when the gateway refuses it. */
+export class Opening {
+  readonly identity = newIdentity()
+  readonly #key = carrierKey(this.identity.id)
+  readonly #request: RelayRequest
+  #token: string | undefined
+
+  constructor(request: RelayRequest) {
+    this.#request = request
+  }
+
+  async open(connection: GrpcConnection, signal: AbortSignal | undefined): Promise<OpenRelay> {
+    const { token } = this.#request
+    this.#token ??= (await token?.(false)) ?? ""
+    for (let renewed = false; ; renewed = true) {
+      signal?.throwIfAborted()
+      try {
+        return await openRelay(connection, this.#request, { key: this.#key, token: this.#token }, signal)
+      } catch (cause) {
+        if (renewed || token === undefined || !isUnauthenticated(cause)) throw cause
+        this.#token = await token(true)
+      }
+    }
+  }
+}
+
+const isUnauthenticated = (cause: unknown): boolean =>
+  cause instanceof GrpcError && cause.code === Status.UNAUTHENTICATED
+
+/** Nothing has gone through the relay, so it may be asked for again; a target that refuses keeps refusing. */
+export const passing = (cause: unknown): boolean =>
+  cause instanceof GrpcError && cause.code === Status.UNAVAILABLE && !/dial failed/.test(cause.message)
+
+/** How gateways say that they, or the sandbox's supervisor, do not run commands this way. */
+export const unknownToGateway = (cause: unknown): boolean =>
+  cause instanceof GrpcError &&
+  [Status.FAILED_PRECONDITION, Status.UNAUTHENTICATED, Status.INVALID_ARGUMENT].some(
+    (code) => code === cause.code,
+  )
+
+const finalTags: ReadonlySet<string> = new Set(["NotFound", "PermissionDenied", "Unauthenticated"])
+
+/** Answers after which no replica will take the stream again. */
+export const isFinal = (cause: unknown, kind: RelayRequest["kind"]): cause is Error => {
+  if (!(cause instanceof Error)) return false
+  // A token was asked for through the library's own service.
+  if ("_tag" in cause && typeof cause._tag === "string" && finalTags.has(cause._tag)) return true
+  if (!(cause instanceof GrpcError)) return false
+  const { code } = cause
+  // A token was renewed already. An exec has none: a replica of another version may ask for it nevertheless.
+  if (code === Status.UNAUTHENTICATED) return kind !== "exec"
+  return code === Status.PERMISSION_DENIED || code === Status.NOT_FOUND
 }

@@ -8,8 +8,8 @@ import type { Sandbox } from "../domain/Sandbox.ts"
 import { StreamReset } from "../stream/Outcome.ts"
 import type { ClientError, GatewayClientService } from "./GatewayClient.ts"
 import { type Lease, makeSshSessions } from "./SshSessions.ts"
+import type { StallListener } from "./Stalls.ts"
 import { publicErrorOfUnknown } from "./StatusErrors.ts"
-import type { StallListener } from "./Streams.ts"
 
 /** The local address cannot be listened on. */
 export class ListenFailed extends Data.TaggedError("ListenFailed")<{

@@ -10,7 +10,8 @@ import { limits } from "../domain/Limits.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { textField } from "./ForwardInit.ts"
 import { Link } from "./Link.ts"
-import { type OpenStream, openStream, type StallListener } from "./Streams.ts"
+import type { StallListener } from "./Stalls.ts"
+import { type OpenStream, openStream } from "./Streams.ts"
 
 const path = (method: string): string => `/openshell.v1.OpenShell/${method}`
 

@@ -7,25 +7,16 @@
  */
 import type { Duplex } from "node:stream"
 import { limits } from "../domain/Limits.ts"
-import { Status } from "../domain/Status.ts"
 import { connect } from "../stream/Connect.ts"
 import type { StreamSettings } from "../stream/core/State.ts"
 import { StreamRefused } from "../stream/Outcome.ts"
-import { carrierKey, newIdentity } from "../stream/Proof.ts"
-import type { ResumableDuplex } from "../stream/ResumableDuplex.ts"
-import type { GrpcConnection } from "../wire/grpc/GrpcClient.ts"
-import { GrpcError } from "../wire/grpc/GrpcError.ts"
 import { RelayDuplex } from "../wire/RelayDuplex.ts"
 import { clientLeg, watchedLeg } from "../wire/RelayLeg.ts"
-import { type OpenRelay, openRelay, type RelayRequest } from "./Carriers.ts"
+import { isFinal, Opening, type OpenRelay, passing, type RelayRequest, unknownToGateway } from "./Carriers.ts"
 import type { Link } from "./Link.ts"
-
-/** `stalled`: without a carrier for a while. `resumed` follows, or `over` when the stream ended meanwhile. */
-export type StallListener = (change: "stalled" | "resumed" | "over") => void
+import { type StallListener, tellStalls } from "./Stalls.ts"
 
 export interface StreamRequest extends RelayRequest {
-  /** Of kinds `ssh` and `tcp`: an SSH session token; `refused` when the gateway no longer takes the last one. */
-  readonly token?: ((refused: boolean) => Promise<string>) | undefined
   readonly onStall?: StallListener | undefined
   /** Gives the stream up, while it is opened or later. */
   readonly signal?: AbortSignal | undefined
@@ -74,43 +65,6 @@ export async function openStream(link: Link, request: StreamRequest): Promise<Op
   onAbort(request.signal, () => stream.duplex.destroy())
   return stream
 }
-
-/** Opens the relays of one stream, with a token that is replaced when the gateway refuses it. */
-class Opening {
-  readonly identity = newIdentity()
-  readonly #key = carrierKey(this.identity.id)
-  readonly #request: StreamRequest
-  #token: string | undefined
-
-  constructor(request: StreamRequest) {
-    this.#request = request
-  }
-
-  async open(connection: GrpcConnection, signal: AbortSignal | undefined): Promise<OpenRelay> {
-    const { token } = this.#request
-    this.#token ??= (await token?.(false)) ?? ""
-    for (let renewed = false; ; renewed = true) {
-      signal?.throwIfAborted()
-      try {
-        return await openRelay(connection, this.#request, { key: this.#key, token: this.#token }, signal)
-      } catch (cause) {
-        if (renewed || token === undefined || !isUnauthenticated(cause)) throw cause
-        this.#token = await token(true)
-      }
-    }
-  }
-}
-
-/** Nothing has gone through the relay, so it may be asked for again; a target that refuses keeps refusing. */
-const passing = (cause: unknown): boolean =>
-  cause instanceof GrpcError && cause.code === Status.UNAVAILABLE && !/dial failed/.test(cause.message)
-
-/** How gateways say that they, or the sandbox's supervisor, do not run commands this way. */
-const unknownToGateway = (cause: unknown): boolean =>
-  cause instanceof GrpcError &&
-  [Status.FAILED_PRECONDITION, Status.UNAUTHENTICATED, Status.INVALID_ARGUMENT].some(
-    (code) => code === cause.code,
-  )
 
 const onAbort = (signal: AbortSignal | undefined, stop: () => void): void => {
   if (signal?.aborted === true) stop()
@@ -213,40 +167,6 @@ const carry = ({ call, connection }: OpenRelay, move: () => void): Carried => {
   // Announced while the relay was being opened.
   if (connection.draining) setImmediate(move)
   return { duplex, connection, silent: () => silent }
-}
-
-const isUnauthenticated = (cause: unknown): boolean =>
-  cause instanceof GrpcError && cause.code === Status.UNAUTHENTICATED
-
-/** Answers after which no replica will take the stream again. */
-const isFinal = (cause: unknown, kind: StreamRequest["kind"]): cause is Error => {
-  if (!(cause instanceof Error)) return false
-  // A token was asked for through the library's own service.
-  if ("_tag" in cause && (cause._tag === "NotFound" || cause._tag === "PermissionDenied")) return true
-  if (!(cause instanceof GrpcError)) return false
-  const { code } = cause
-  // A token was renewed already. An exec has none: a replica of another version may ask for it nevertheless.
-  if (code === Status.UNAUTHENTICATED) return kind !== "exec"
-  return code === Status.PERMISSION_DENIED || code === Status.NOT_FOUND
-}
-
-const tellStalls = (stream: ResumableDuplex, onStall: StallListener | undefined): void => {
-  if (onStall === undefined) return
-  let timer: NodeJS.Timeout | undefined
-  let told = false
-  const settle = (how: "resumed" | "over"): void => {
-    clearTimeout(timer)
-    if (told) onStall(how)
-    told = false
-  }
-  stream.on("suspended", () => {
-    timer = setTimeout(() => {
-      told = true
-      onStall("stalled")
-    }, limits.clientStallNoticeMs)
-  })
-  stream.on("resumed", () => settle("resumed"))
-  stream.on("close", () => settle("over"))
 }
 
 /** Resolves with the promise or after the time, whichever is first. */

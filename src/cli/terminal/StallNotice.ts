@@ -1,5 +1,5 @@
 /** One line on a terminal when nothing moves because a replica was lost, and one when it moves again. */
-import type { StallListener } from "../../client/Streams.ts"
+import type { StallListener } from "../../client/Stalls.ts"
 
 /**
  * For `onStall` of any number of streams at once; silent without a terminal. The cursor may be anywhere, so the

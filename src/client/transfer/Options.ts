@@ -1,4 +1,4 @@
-import type { StallListener } from "../Streams.ts"
+import type { StallListener } from "../Stalls.ts"
 
 /** What an upload or a download is told and what it reports. */
 export interface Progress {
