@@ -78,6 +78,11 @@ export const limitsTable = {
   entityMailbox: [4_096, "messages", "Effect Cluster default"],
   peerOpenTimeoutMs: [1_000, "ms", "peers share a network; a slower connect is a failure"],
   peerIdleMs: [180_000, "ms", "unused peer connections are closed"],
+  peerCloseMs: [
+    200,
+    "ms",
+    "closing connections to peers that have left must not hold up the end of a replica",
+  ],
   peerReconnectMs: [100, "ms", "pause between attempts to reach a peer"],
   peerCallTimeoutMs: [5_000, "ms", "deadline of a short call between replicas"],
 
@@ -110,7 +115,11 @@ export const limitsTable = {
     "a replica's heap may grow to this before a full collection; 10,000 sessions in 512 MB",
   ],
   heapGarbageMb: [64, "MB", "garbage that a replica may always gather between full collections"],
-  heapLookMs: [20_000, "ms", "how often a replica looks whether it is quiet and holds memory that it does not use"],
+  heapLookMs: [
+    20_000,
+    "ms",
+    "how often a replica looks whether it is quiet and holds memory that it does not use",
+  ],
   heapQuietPercent: [15, "%", "an event loop busier than this is not interrupted to give memory back"],
   heapGrowthPercent: [
     300,
@@ -215,6 +224,7 @@ export const limitsTable = {
     "ms",
     "calls under way may finish while the last replica stops; nobody takes them over",
   ],
+  exitMs: [3_000, "ms", "closing what is left after a drain; then the process ends anyway"],
   drainFlushMs: [100, "ms", "what is cut at the deadline still hears why"],
   sessionRetryMs: [50, "ms", "pause before an edge that lost the session is asked again"],
   verifiedTokens: [
@@ -415,7 +425,11 @@ export const limitsTable = {
   drillEvenMs: [30_000, "ms", "sessions are even by then after a change, or the drill says how uneven"],
   drillMemoryMs: [500, "ms", "pause between looks at the replicas' memory; peaks last longer"],
   drillIdleMs: [180_000, "ms", "idle sessions are all up by then; each costs a handshake and a transaction"],
-  drillIdlePerSecond: [500, "sessions/s", "opened at first; what an attach and its transaction cost two cores"],
+  drillIdlePerSecond: [
+    500,
+    "sessions/s",
+    "opened at first; what an attach and its transaction cost two cores",
+  ],
   drillAskMs: [3_000, "ms", "a question about the cluster; a replica that is slower is asked again"],
   drillOwnersMs: [250, "ms", "pause between questions who owns what; takeovers take longer"],
   drillOwnersAtOnce: [64, "questions", "unanswered ones of one replica: a frozen one answers none"],

@@ -2,7 +2,8 @@
 import * as SocketServer from "@effect/platform/SocketServer"
 import * as RpcClient from "@effect/rpc/RpcClient"
 import * as RpcServer from "@effect/rpc/RpcServer"
-import { Context, Duration, Effect, Layer, RcMap } from "effect"
+import { Context, Duration, Effect, Layer, RcMap, Scope } from "effect"
+import { boundedScope } from "../cluster/BoundedScope.ts"
 import { serialization } from "../cluster/Cluster.ts"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
 import { Membership } from "../cluster/Membership.ts"
@@ -65,7 +66,7 @@ const make = Effect.gen(function* () {
         return yield* RpcClient.make(EdgeRpcs).pipe(Effect.provideService(RpcClient.Protocol, protocol))
       }),
     idleTimeToLive: Duration.millis(limits.peerIdleMs),
-  })
+  }).pipe(Scope.extend(yield* boundedScope(limits.peerCloseMs)))
 
   const { edges, statistics } = edgesOver({
     incarnation: config.incarnation,

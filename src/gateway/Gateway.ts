@@ -146,6 +146,11 @@ const listenForSignals = Effect.gen(function* () {
   return { first: Deferred.await(first), second: Deferred.await(second) } as const
 })
 
+/** What is left to close is nothing that anyone waits for: locks and sockets fall with the process. */
+const endSoon = Effect.sync(() => {
+  setTimeout(() => process.exit(0), limits.exitMs).unref()
+})
+
 /** Runs a replica until it is told to stop; the exit code of the process. */
 export const runGateway = (
   flags: Readonly<Record<string, string>>,
@@ -168,6 +173,7 @@ export const runGateway = (
         ),
         Effect.provide(context),
       )
+      yield* endSoon
       return 0
     })
     return yield* running.pipe(
