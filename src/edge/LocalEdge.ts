@@ -15,7 +15,6 @@ import {
 import type { Fence } from "../domain/Fence.ts"
 import { limits } from "../domain/Limits.ts"
 import { Metrics } from "../observe/Metrics.ts"
-import type { Slot } from "../sandbox/Admission.ts"
 import { type EdgeOpen, type EdgeOpened, SessionGone } from "../sandbox/Edges.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import type { MessageReader } from "../wire/grpc/MessageReader.ts"
@@ -24,6 +23,7 @@ import { makeEdgeGate } from "./EdgeGate.ts"
 import { makeReport } from "./EdgeReport.ts"
 import { EdgeStreams, noExecText, type StreamEnd, streamEnd } from "./EdgeStreams.ts"
 import { letGo } from "./LetGo.ts"
+import { LiveRelays } from "./LiveRelays.ts"
 import { droppedText } from "./PeerLeg.ts"
 import { PeerLegs } from "./PeerLegs.ts"
 import type { Session } from "./Session.ts"
@@ -40,15 +40,6 @@ interface Pending {
   readonly client: ReturnType<PeerLegs["Type"]["dial"]> | undefined
 }
 
-interface Live {
-  readonly sandboxId: string
-  readonly tokenHash: string
-  /** Key of the stream that it carries; empty for a plain relay. */
-  readonly stream: string
-  readonly opened: EdgeOpened
-  readonly cut: () => void
-}
-
 const gone = () => new Unavailable({ message: droppedText })
 
 const crossSandbox = "cross-sandbox access denied: principal does not own this sandbox"
@@ -62,7 +53,7 @@ const make = Effect.gen(function* () {
   const { report, stats } = yield* makeReport
   const sessions = new Map<string, Session>()
   const pending = new Map<string, Pending>()
-  const live = new Map<string, Live>()
+  const live = new LiveRelays(config.incarnation)
   const count = (direction: "in" | "out", bytes: number) => metrics.relayBytes.inc({ direction }, bytes)
   const here = new EdgeStreams(count)
   const runFork = Runtime.runFork(yield* Effect.runtime<never>())
@@ -134,16 +125,9 @@ const make = Effect.gen(function* () {
 
   const carry = (entry: Pending, supervisor: RelayLeg, path: "local" | "peer") => {
     const { channelId, sandboxId, tokenHash } = entry.request
-    live.set(channelId, {
-      sandboxId,
-      tokenHash,
-      stream: entry.request.stream?.key ?? "",
-      opened: { stream: entry.end !== "none" },
-      cut: () => supervisor.abort(droppedText),
-    })
+    live.add({ request: entry.request, end: entry.end, supervisor })
     metrics.relays.inc({ path })
     supervisor.stream.once("close", () => {
-      live.delete(channelId)
       metrics.relays.dec({ path })
       // The client's end of the stream goes out first.
       if (tokenHash !== "") setImmediate(() => reportClosed(sandboxId, channelId))
@@ -217,7 +201,7 @@ const make = Effect.gen(function* () {
         Effect.suspend(() => {
           // The cluster sends an ask again after a crash: the second joins the first.
           const known = live.get(request.channelId)
-          if (known !== undefined) return Effect.succeed(known.opened)
+          if (known !== undefined) return Effect.succeed({ stream: known.end !== "none" })
           return pending.get(request.channelId)?.outcome ?? begin(request)
         }),
       ),
@@ -248,22 +232,7 @@ const make = Effect.gen(function* () {
         runFork(endInOrder(session))
       }),
     slots: (request: { readonly sandboxId: string; readonly fence: Fence }) =>
-      Effect.map(
-        admit(request.fence),
-        (): ReadonlyArray<Slot> =>
-          [...live].flatMap(([channelId, relay]) =>
-            relay.sandboxId === request.sandboxId && relay.tokenHash !== ""
-              ? [
-                  {
-                    channelId,
-                    tokenHash: relay.tokenHash,
-                    replica: config.incarnation,
-                    stream: relay.stream,
-                  },
-                ]
-              : [],
-          ),
-      ),
+      Effect.map(admit(request.fence), () => live.slots(request.sandboxId)),
     cut: (request: {
       readonly sandboxId: string
       readonly tokenHash?: string | undefined
@@ -271,17 +240,10 @@ const make = Effect.gen(function* () {
     }) =>
       Effect.map(admit(request.fence), () => {
         here.cut(request.sandboxId, request.tokenHash)
-        for (const relay of live.values())
-          if (
-            relay.sandboxId === request.sandboxId &&
-            (request.tokenHash === undefined || relay.tokenHash === request.tokenHash)
-          )
-            relay.cut()
+        live.revoke(request.sandboxId, request.tokenHash)
       }),
     relays: () => live.size,
-    cutRelays: () => {
-      for (const relay of [...live.values()]) relay.cut()
-    },
+    cutRelays: () => live.cut(),
     stats: stats(() => ({ sessions: sessions.size, relays: live.size })),
     epochsRefused,
   } as const

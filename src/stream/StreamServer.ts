@@ -8,7 +8,7 @@ import { refusalOf } from "./core/ServerAttach.ts"
 import { defaultSettings, type StreamSettings } from "./core/State.ts"
 import { StreamEngine } from "./Engine.ts"
 import { type Frame, type HelloFrame, protocolVersion, type RefuseFrame, type StreamKind } from "./Frames.ts"
-import type { Outcome, RefuseCode } from "./Outcome.ts"
+import type { Outcome, RefuseCode, ResetCode } from "./Outcome.ts"
 import { carrierKey, verifyHello } from "./Proof.ts"
 import { ResumableDuplex } from "./ResumableDuplex.ts"
 
@@ -26,6 +26,8 @@ export interface IncomingStream {
 export interface AcceptedCarrier {
   /** The carrier will not last: asks the client to take its stream, if it is on this carrier, to another. */
   readonly move: () => void
+  /** Gives up the stream that is on this carrier, if any. */
+  readonly abort: (code: ResetCode, text: string) => void
 }
 
 export interface StreamServerOptions {
@@ -97,6 +99,10 @@ export class StreamServer {
       move: () => {
         leaving = true
         this.#move(carrier)
+      },
+      abort: (code: ResetCode, text: string) => {
+        for (const { engine, duplex } of this.#live.values())
+          if (engine.uses(carrier)) duplex.abort(code, text)
       },
     }
     if (this.#closed || this.#handshakes.size >= limits.resumeHandshakes) {

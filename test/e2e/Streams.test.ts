@@ -176,14 +176,17 @@ describe("kill -9", () => {
 })
 
 describe("a token that is revoked", () => {
-  it("cuts the stream for good", async () => {
+  it("cuts the stream for good, and what is behind it at once", async () => {
+    const before = target.connections()
     const { token, stream } = await tcp("", "never")
     await stream.opened
+    await until("the target is connected", async () => target.connections() === before + 1)
     await callUnary(await cluster.connection("replica-1"), OpenShell.method.revokeSshSession, { token })
     expect(await stream.outcome).toEqual({
       _tag: "Lost",
       text: "the stream was not resumed: SSH session token is not valid",
     })
+    await until("the target is let go", async () => target.connections() === before)
   }, 60_000)
 })
 

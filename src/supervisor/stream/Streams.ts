@@ -9,6 +9,7 @@ import { type IncomingStream, StreamServer } from "../../stream/StreamServer.ts"
 import type { RelayOpen } from "../../wire/OpenShell.ts"
 import { RelayDuplex } from "../../wire/RelayDuplex.ts"
 import type { RelayLeg } from "../../wire/RelayLeg.ts"
+import { revokedText } from "../../wire/StreamMetadata.ts"
 import { dialLoopback, loopbackTarget } from "../Loopback.ts"
 import type { Launcher } from "../process/Launcher.ts"
 import type { SshServer } from "../ssh/SshServer.ts"
@@ -77,6 +78,10 @@ export class Streams {
   }
 
   #carry(leg: RelayLeg, binding: string, key: Buffer): Carried {
+    // Before the relay itself hears of it and is gone.
+    void leg.early?.then((why) => {
+      if (why === revokedText) abort("revoked", "the token of the stream was revoked")
+    })
     const duplex = new RelayDuplex(leg)
     let reason = ""
     duplex.on("error", (error) => {
@@ -89,7 +94,7 @@ export class Streams {
         resolve(reason === "" ? {} : { reason })
       })
     })
-    const { move } = this.#server.accept(duplex, binding, key)
+    const { move, abort } = this.#server.accept(duplex, binding, key)
     return { closed, move, abort: (why) => void duplex.destroy(new Error(why)) }
   }
 
