@@ -1,6 +1,6 @@
 /** What a live Sandbox actor knows: the stored row and presence, admission, and who waits for a session. */
 import { Deferred, Effect, Option } from "effect"
-import { type Conflict, NotFound, type StaleEpoch, type Unavailable } from "../domain/Errors.ts"
+import { type Conflict, NotFound, type StaleEpoch, Unavailable } from "../domain/Errors.ts"
 import type { Fence } from "../domain/Fence.ts"
 import type { Presence, Sandbox, SandboxStatus } from "../domain/Sandbox.ts"
 import { Presences } from "../store/Presences.ts"
@@ -21,13 +21,22 @@ export const make = (sandboxId: string, fence: Effect.Effect<Fence, StaleEpoch>)
     let loaded = false
     let admission = Admission.empty
     let slotsKnown = false
+    /** Grows with everything this owner writes or takes back. */
+    let written = 0
     let changed = Deferred.unsafeMake<void>(yield* Effect.fiberId)
 
+    /** What was read while this owner wrote may be older than what it wrote, and is read again. */
     const reload = Effect.gen(function* () {
-      const found = Option.getOrUndefined(yield* presences.withSandbox(sandboxId))
-      sandbox = found?.sandbox
-      presence = found?.presence
-      loaded = true
+      for (let attempt = 1; attempt <= casAttempts; attempt++) {
+        const before = written
+        const found = Option.getOrUndefined(yield* presences.withSandbox(sandboxId))
+        if (written !== before) continue
+        sandbox = found?.sandbox
+        presence = found?.presence
+        loaded = true
+        return
+      }
+      return yield* new Unavailable({ message: "the sandbox changes too fast to be read; try again" })
     })
 
     const current: Effect.Effect<Sandbox, NotFound | Unavailable> = Effect.suspend(() =>
@@ -65,6 +74,7 @@ export const make = (sandboxId: string, fence: Effect.Effect<Fence, StaleEpoch>)
         const proof = yield* fence
         const next = yield* sandboxes.update({ ...row, status, deletionTimestampMs: terminating }, proof)
         sandbox = next
+        written += 1
         yield* announce
         return next
       }).pipe(
@@ -83,9 +93,11 @@ export const make = (sandboxId: string, fence: Effect.Effect<Fence, StaleEpoch>)
       presence: () => presence,
       setPresence: (next: Presence | undefined) => {
         presence = next
+        written += 1
       },
       forget: () => {
         loaded = false
+        written += 1
       },
       admission: () => admission,
       setAdmission: (next: Admission.Admission) => {
