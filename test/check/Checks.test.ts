@@ -37,7 +37,7 @@ describe("the check of layers", () => {
   it("keeps the supervisor and the client apart from the gateway", () => {
     const problems = layered("src/supervisor/Supervisor.ts", 'import { Store } from "../store/Store.ts"')
     expect(problems).toEqual([
-      "src/supervisor/Supervisor.ts:1: imports src/store/Store.ts: supervisor may use domain, wire, observe only",
+      "src/supervisor/Supervisor.ts:1: imports src/store/Store.ts: supervisor may use domain, wire, observe, stream only",
     ])
   })
 

@@ -80,7 +80,7 @@ export class Streams {
   #carry(leg: RelayLeg, binding: string, key: Buffer): Carried {
     // Before the relay itself hears of it and is gone.
     void leg.early?.then((why) => {
-      if (why === revokedText) abort("revoked", "the token of the stream was revoked")
+      if (why === revokedText) abort("revoked", "the gateway revoked the stream")
     })
     const duplex = new RelayDuplex(leg)
     let reason = ""
