@@ -14,7 +14,11 @@ import { limits } from "../domain/Limits.ts"
 import type { LogLine, Sandbox } from "../domain/Sandbox.ts"
 import type { CallOptions } from "../wire/grpc/GrpcClient.ts"
 import { callUnary, openTyped, type TypedCall, type TypedMethod } from "../wire/grpc/Typed.ts"
-import type { GetClusterStatusResponse, LocateSandboxResponse } from "../wire/HoldfastV1.ts"
+import type {
+  DrainReplicaResponse,
+  GetClusterStatusResponse,
+  LocateSandboxResponse,
+} from "../wire/HoldfastV1.ts"
 import { Admin } from "../wire/HoldfastV1.ts"
 import type * as Wire from "../wire/OpenShell.ts"
 import { OpenShell } from "../wire/OpenShell.ts"
@@ -84,6 +88,13 @@ export interface GatewayClientService {
   ) => Effect.Effect<ReadonlyArray<LogLine>, ClientError>
   /** Holdfast gateways only; UNIMPLEMENTED elsewhere. */
   readonly clusterStatus: Effect.Effect<GetClusterStatusResponse, ClientError>
+  /** Drains a replica, or ends its drain; answers at once. Holdfast gateways only. */
+  readonly drainReplica: (request: {
+    readonly name: string
+    readonly cancel: boolean
+    /** 0 for the replica's own setting. */
+    readonly deadlineMs: number
+  }) => Effect.Effect<DrainReplicaResponse, ClientError>
   /** Which replica owns a sandbox and which holds its session. Holdfast gateways only. */
   readonly locateSandbox: (sandboxId: string) => Effect.Effect<LocateSandboxResponse, ClientError>
   /** A streaming call; cancelled when its scope closes. */
@@ -199,6 +210,7 @@ const serviceOver = (link: Link, workspace: string, timeoutMs: number): GatewayC
         ({ logs }) => logs.map(logLineOf),
       ),
     clusterStatus: repeatable(Admin.method.getClusterStatus, {}),
+    drainReplica: (request) => repeatable(Admin.method.drainReplica, request),
     locateSandbox: (sandboxId) => repeatable(Admin.method.locateSandbox, { sandboxId }),
     open: (method, options) =>
       Effect.acquireRelease(

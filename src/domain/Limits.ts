@@ -225,6 +225,7 @@ export const limitsTable = {
     "calls under way may finish while the last replica stops; nobody takes them over",
   ],
   exitMs: [3_000, "ms", "closing what is left after a drain; then the process ends anyway"],
+  drainFollowMs: [500, "ms", "how often a command that waits for a drain asks how far it is"],
   drainFlushMs: [100, "ms", "what is cut at the deadline still hears why"],
   sessionRetryMs: [50, "ms", "pause before an edge that lost the session is asked again"],
   verifiedTokens: [

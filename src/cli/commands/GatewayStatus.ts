@@ -20,6 +20,11 @@ const replicaColumns = (nowMs: number): ReadonlyArray<Column<Replica>> => [
   { heading: "SESSIONS", value: ({ sessions }) => String(sessions), alignRight: true },
   { heading: "RELAYS", value: ({ relays }) => String(relays), alignRight: true },
   {
+    heading: "STATE",
+    value: ({ live, draining, drainRemaining }) =>
+      live ? (draining ? `draining, ${drainRemaining} left` : "serving") : "gone",
+  },
+  {
     heading: "AGE",
     value: ({ startedAtMs, live }) =>
       live && startedAtMs > 0n ? formatAge(nowMs - Number(startedAtMs)) : "",
@@ -40,6 +45,8 @@ export const replicaJson = (replica: Replica) => ({
   shards: replica.shards,
   sessions: replica.sessions,
   relays: replica.relays,
+  draining: replica.draining,
+  drainRemaining: replica.drainRemaining,
   startedAtMs: Number(replica.startedAtMs),
   version: replica.version,
   self: replica.self,
@@ -57,13 +64,14 @@ export const gatewayStatus: Implementation = (invocation) =>
       attempting(gateway, { action: "read the gateway's status" }),
     )
     if (status === undefined) return yield* plainStatus(gateway, invocation)
-    const { clusterId, answeredBy } = status
+    const { clusterId, answeredBy, skew } = status
     const replicas = byName(status.replicas)
     if (invocation.globals.output === "json") {
       yield* printJson({
         clusterId,
         answeredBy,
         gateway: gateway.endpoint.url,
+        skew,
         replicas: replicas.map(replicaJson),
       })
     } else {
@@ -76,7 +84,8 @@ export const gatewayStatus: Implementation = (invocation) =>
         empty: "No replicas.",
       })
       if (invocation.globals.output !== "name") {
-        yield* say(`Cluster "${clusterId}" at ${gateway.endpoint.url}; * answered.`)
+        const spread = skew === 0 ? "" : `; sessions: skew ${skew.toFixed(2)} (fullest over mean)`
+        yield* say(`Cluster "${clusterId}" at ${gateway.endpoint.url}; * answered${spread}.`)
       }
     }
     return replicas.every(({ live }) => live) ? 0 : 1

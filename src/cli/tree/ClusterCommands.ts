@@ -1,7 +1,7 @@
 /** Commands about the gateway itself and the programs that this executable contains. */
 import type { Command } from "commander"
 import { flagOf, settingNames, settingsTable } from "../../gateway/SettingsTable.ts"
-import { oneOf, wholeNumber } from "../Arguments.ts"
+import { durationMs, oneOf, wholeNumber } from "../Arguments.ts"
 import { lazily, type TreeContext } from "../Tree.ts"
 import { addKeyCommands } from "./KeyCommands.ts"
 
@@ -16,6 +16,18 @@ export const addClusterCommands = (program: Command, context: TreeContext): void
     .description("list the replicas and their addresses")
     .option("--no-headers", "without the heading line")
     .action(lazily(context, async () => (await import("../commands/GatewayMembers.ts")).gatewayMembers))
+  gateway
+    .command("drain")
+    .description("move what a replica holds to the others, while it serves on")
+    .argument("<name>", "the replica, as `gateway status` names it")
+    .option(
+      "--deadline <time>",
+      "when what cannot move is cut; the replica's own setting without it",
+      durationMs,
+    )
+    .option("--cancel", "end the drain: the replica takes shards and sessions again")
+    .option("--wait", "return when nothing is left on it")
+    .action(lazily(context, async () => (await import("../commands/GatewayDrain.ts")).gatewayDrain))
   addGatewayRun(gateway, context)
   addKeyCommands(gateway, context)
   addUp(program, context)
