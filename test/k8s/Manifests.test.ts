@@ -1,6 +1,7 @@
 import path from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { limits } from "../../src/domain/Limits.ts"
 import { load } from "../../src/gateway/GatewaySettings.ts"
 import { settingNames, variableOf } from "../../src/gateway/SettingsTable.ts"
 import { root } from "../check/Step.ts"
@@ -104,7 +105,9 @@ describe("the gateway's pods", () => {
   it("have time to drain after the last connection can have reached them", () => {
     const pauseSeconds = Number(at(gateway, "lifecycle.preStop.exec.command.1"))
     expect(pauseSeconds).toBeGreaterThan(0)
-    expect(Number(at(pod, "terminationGracePeriodSeconds"))).toBeGreaterThanOrEqual(pauseSeconds + 15)
+    expect(Number(at(pod, "terminationGracePeriodSeconds"))).toBeGreaterThanOrEqual(
+      pauseSeconds + (limits.drainDeadlineMs + limits.exitMs) / 1_000 + 15,
+    )
   })
 
   it("listen where the Services and the network policy lead", () => {
@@ -125,6 +128,7 @@ describe("the gateway's pods", () => {
       ["HOLDFAST_METRICS_LISTEN", "health"],
       ["HOLDFAST_PEER_LISTEN", "peer"],
       ["HOLDFAST_PEER_ADVERTISE", "peer"],
+      ["HOLDFAST_ADVERTISE_URL", "client"],
     ] as const) {
       expect(String(at(named(environment, name), "value"))).toContain(`$(POD_IP):${ports.get(port)}`)
     }
