@@ -8,7 +8,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { TestCluster, until } from "../kit/Cluster.ts"
+import { TestCluster, until as untilWithin } from "../kit/Cluster.ts"
 import { sh } from "../kit/Exec.ts"
 import { requireTools } from "../kit/Tools.ts"
 
@@ -28,10 +28,15 @@ beforeAll(async () => {
   await cluster.ready("demo")
   home = (await sh(await cluster.connection("replica-1"), id, "pwd")).stdout.toString().trim()
 }, 120_000)
+const children = new Set<ChildProcess>()
 afterAll(async () => {
+  for (const child of children) child.kill("SIGKILL")
   await cluster?.stop()
   rmSync(scratch, { recursive: true, force: true })
 }, 60_000)
+
+/** A dozen programs start at once, perhaps on a busy machine. */
+const until = (what: string, condition: () => Promise<boolean>) => untilWithin(what, condition, 45_000)
 
 const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex")
 
@@ -47,6 +52,8 @@ const run = (command: string, args: ReadonlyArray<string>, gateways: string): Ru
     env: { ...process.env, HOLDFAST_GATEWAY: gateways },
     stdio: ["ignore", "pipe", "pipe"],
   })
+  children.add(child)
+  child.once("close", () => children.delete(child))
   const output = { hash: createHash("sha256"), bytes: 0, text: "", errors: "" }
   child.stdout.on("data", (chunk: Buffer) => {
     output.hash.update(chunk)
@@ -219,12 +226,12 @@ describe("ssh, scp, rsync, exec, upload and a forwarded download go on, exact, a
     await until("the watch shows the phase", async () => following[0]?.output.text.includes("Ready") ?? false)
     await survives("client", urls(mine), () => cluster.kill(mine))
     await backToThree(mine)
-  }, 60_000)
+  }, 120_000)
 
   it("the session's holder, through one address for all replicas", async () => {
     const holder = (await cluster.locate(id)).sessionHolder
     await survives("holder", cluster.local.frontDoor, () => cluster.kill(holder))
-  }, 60_000)
+  }, 120_000)
 })
 
 describe("a watch and a followed log", () => {
