@@ -7,12 +7,14 @@ import { renderCommand, timedOutExitCode, tooLongText } from "../domain/ExecRequ
 import { limits } from "../domain/Limits.ts"
 import { noExitStatus, type RunningExec, startExec } from "../edge/ExecSession.ts"
 import { ReplicaStreams } from "../edge/ReplicaStreams.ts"
+import { ResumableDuplex } from "../stream/ResumableDuplex.ts"
 import type { GrpcError } from "../wire/grpc/GrpcError.ts"
 import type { TypedServerCall } from "../wire/grpc/Typed.ts"
 import { type ExecSandboxEventSchema, type ExecSandboxRequest, OpenShell } from "../wire/OpenShell.ts"
 import { RelayDuplex } from "../wire/RelayDuplex.ts"
 import { openShellAccess as access } from "./Access.ts"
 import { receive, send, streaming } from "./Endpoint.ts"
+import { execOverStream } from "./ExecOverStream.ts"
 import { relayFailure } from "./ForwardMethods.ts"
 import type { Principal } from "./Principal.ts"
 import { bindingOf } from "./StreamCarriers.ts"
@@ -71,6 +73,7 @@ const copyOut = <I extends DescMessage>(
     }
   })
 
+/** A stream to a supervisor that runs the command itself, or the command on an SSH connection from here. */
 const open = (
   request: ExecSandboxRequest,
   principal: Principal,
@@ -85,16 +88,17 @@ const open = (
       streams.open({
         sandboxId: request.sandboxId,
         target: { kind: "ssh" },
+        kind: "exec",
         serviceId: "exec",
         tokenHash: "",
         binding: bindingOf(principal, request.sandboxId),
       }),
     )
+    if (opened._tag === "Stream") return opened.stream
     const terminal = request.tty
       ? { cols: request.cols || defaultSize.cols, rows: request.rows || defaultSize.rows }
       : undefined
-    const relay = opened._tag === "Stream" ? opened.stream : new RelayDuplex(opened.leg)
-    return yield* startExec(relay, command, terminal)
+    return yield* startExec(new RelayDuplex(opened.leg), command, terminal)
   })
 
 /** Output, then the exit event; a command that outlives its timeout ends with exit code 124. */
@@ -126,6 +130,7 @@ const execSandbox = streaming(method.execSandbox, access.execSandbox, (typed, { 
     const request = yield* receive(typed)
     if (request === undefined) return yield* new InvalidArgument({ message: "sandbox_id is required" })
     const running = yield* open(request, principal, { cols: 0, rows: 0 })
+    if (running instanceof ResumableDuplex) return yield* execOverStream(typed, running, request, false)
     typed.call.sendHeaders()
     running.channel.end(Buffer.from(request.stdin))
     yield* pump(typed, running, request.timeoutSeconds)
@@ -168,6 +173,7 @@ const execSandboxInteractive = streaming(
         return yield* new InvalidArgument({ message: "first message must be a start payload" })
       const request = first.payload.value
       const running = yield* open(request, principal, { cols: 80, rows: 24 })
+      if (running instanceof ResumableDuplex) return yield* execOverStream(typed, running, request, true)
       typed.call.sendHeaders()
       if (request.stdin.length > 0) running.channel.write(request.stdin)
       yield* feed(typed, running.channel).pipe(Effect.ignore, Effect.forkScoped)

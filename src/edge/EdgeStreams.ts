@@ -25,11 +25,14 @@ export const streamEnd = (
   stream: StreamCarrier | undefined,
   local: boolean,
 ): StreamEnd | undefined => {
-  if (stream === undefined || (stream.byReplica === true && local)) return "none"
-  if (session.serves(stream.kind)) return "supervisor"
-  if (stream.kind === "exec") return undefined
+  if (stream === undefined) return "none"
+  const { kind, byReplica = false } = stream
+  // Of use also where nothing can be resumed: it spares two ends an SSH connection.
+  if (byReplica && local && kind !== "exec") return "none"
+  if (session.serves(kind)) return "supervisor"
   // A relay between two replicas of which neither end resumes gains nothing.
-  return stream.byReplica === true ? "none" : "edge"
+  if (byReplica) return "none"
+  return kind === "exec" ? undefined : "edge"
 }
 
 type Request = Pick<EdgeOpen, "sandboxId" | "tokenHash" | "target">

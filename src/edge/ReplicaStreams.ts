@@ -16,6 +16,8 @@ import { droppedText } from "./PeerLeg.ts"
 import { type OpenOptions, RelayOpener } from "./RelayOpener.ts"
 
 export interface StreamOptions extends Omit<OpenOptions, "stream"> {
+  /** A command, for supervisors that run them; the relay to the SSH server serves for the others. */
+  readonly kind?: "exec"
   /** On whose behalf. */
   readonly binding: string
 }
@@ -90,7 +92,7 @@ const make = Effect.gen(function* () {
       const identity = newIdentity()
       const stream: StreamCarrier = {
         key: carrierKey(identity.id).toString("hex"),
-        kind: options.target.kind,
+        kind: options.kind ?? options.target.kind,
         binding: options.binding,
         byReplica: true,
       }
@@ -100,10 +102,12 @@ const make = Effect.gen(function* () {
         Effect.sync(() => start(options, stream, first.leg, identity)),
         (it) => Effect.sync(() => it.destroy()),
       )
-      yield* Effect.tryPromise({
-        try: () => duplex.opened,
-        catch: (cause) => new Unavailable({ message: (cause as StreamError).message }),
-      })
+      // A command has no target that could be out of reach: it need not wait for the answer.
+      if (stream.kind !== "exec")
+        yield* Effect.tryPromise({
+          try: () => duplex.opened,
+          catch: (cause) => new Unavailable({ message: (cause as StreamError).message }),
+        })
       return { _tag: "Stream", stream: duplex }
     })
 

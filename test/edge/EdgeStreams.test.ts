@@ -108,6 +108,8 @@ describe("where a stream ends", () => {
     expect(streamEnd(able, carrier("ssh", true), true)).toBe("none")
     expect(streamEnd(plain, carrier("ssh", true), false)).toBe("none")
     expect(streamEnd(plain, carrier("exec", false), false)).toBeUndefined()
+    expect(streamEnd(plain, carrier("exec", true), false)).toBe("none")
+    expect(streamEnd(able, carrier("exec", true), true)).toBe("supervisor")
   })
 })
 
