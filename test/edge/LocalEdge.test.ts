@@ -1,0 +1,148 @@
+/** The edge obeys the owner of a sandbox and nobody whom a later owner has replaced; sessions end in order. */
+import { PassThrough } from "node:stream"
+import { Effect, Layer, Redacted } from "effect"
+import { describe, expect, it } from "vitest"
+import { ClusterConfig } from "../../src/cluster/ClusterConfig.ts"
+import { Membership } from "../../src/cluster/Membership.ts"
+import { Ownership } from "../../src/cluster/Ownership.ts"
+import { Unavailable } from "../../src/domain/Errors.ts"
+import { LocalEdge } from "../../src/edge/LocalEdge.ts"
+import { PeerLegs } from "../../src/edge/PeerLegs.ts"
+import { Rendezvous } from "../../src/edge/Rendezvous.ts"
+import { Session } from "../../src/edge/Session.ts"
+import { Metrics } from "../../src/observe/Metrics.ts"
+import type { EdgeOpen } from "../../src/sandbox/Edges.ts"
+import { SandboxActors } from "../../src/sandbox/SandboxActors.ts"
+
+const address = { host: "127.0.0.1", port: 1 }
+const rendezvous = new Rendezvous()
+
+const services = Layer.mergeAll(
+  ClusterConfig.layer({
+    clusterId: "test",
+    name: "one",
+    incarnation: "one/1",
+    version: "0",
+    databaseUrl: Redacted.make(""),
+    peerListen: address,
+    peerAdvertise: address,
+    url: "",
+    peerTls: { ca: "", cert: "", key: "" },
+    leaseMs: 2,
+    fenceMs: 1,
+  }),
+  Metrics.layer,
+  Membership.layer,
+  Layer.succeed(Ownership, {
+    fence: (shard) => Effect.succeed({ shard, epoch: 1 }),
+    held: Effect.succeed(new Map([[7, 1]])),
+    proofAgeMs: () => 0,
+  }),
+  Layer.succeed(SandboxActors, {
+    ask: () => Effect.fail(new Unavailable({ message: "no actors here" })),
+    shardOf: () => 7,
+  }),
+  Layer.succeed(PeerLegs, {
+    rendezvous,
+    dial: () => ({ leg: new Promise(() => {}), cancel: () => {} }),
+  }),
+)
+
+const withEdge = <A, E>(f: (edge: LocalEdge["Type"], metrics: Metrics["Type"]) => Effect.Effect<A, E>) =>
+  Effect.runPromise(
+    Effect.flatMap(Effect.all([LocalEdge, Metrics]), ([edge, metrics]) => f(edge, metrics)).pipe(
+      Effect.provide(Layer.provideMerge(LocalEdge.layer, services)),
+    ),
+  )
+
+const sessionOn = (edge: LocalEdge["Type"], id: string) => {
+  const state = { ended: false }
+  const call = {
+    stream: new PassThrough().resume(),
+    sendHeaders: () => {},
+    finish: () => {
+      state.ended = true
+    },
+  }
+  const session = new Session("sandbox-1", id, undefined, call)
+  session.accept(1, "one", 0)
+  edge.addSession(session)
+  return { session, state }
+}
+
+const opening = (sessionId: string, epoch: number): EdgeOpen => ({
+  sandboxId: "sandbox-1",
+  sessionId,
+  channelId: `channel-${epoch}`,
+  target: { kind: "ssh" },
+  serviceId: "",
+  tokenHash: "",
+  rendezvous: { replica: "one/1", ticket: "" },
+  fence: { shard: 7, epoch },
+})
+
+describe("an edge", () => {
+  it("refuses every message of a former owner, does nothing of it, and counts", () =>
+    withEdge((edge, metrics) =>
+      Effect.gen(function* () {
+        const { state } = sessionOn(edge, "s")
+        const sandboxId = "sandbox-1"
+        yield* edge.slots({ sandboxId, fence: { shard: 7, epoch: 5 } })
+        const stale = { shard: 7, epoch: 4 }
+        const refused = yield* Effect.all([
+          Effect.flip(edge.open(opening("s", 4))),
+          Effect.flip(edge.endSession({ sessionId: "s", fence: stale })),
+          Effect.flip(edge.slots({ sandboxId, fence: stale })),
+          Effect.flip(edge.cut({ sandboxId, fence: stale })),
+        ])
+        expect(refused.map(({ _tag }) => _tag)).toEqual(Array(4).fill("StaleEpoch"))
+        expect(refused[0]).toMatchObject({ epoch: 4, seen: 5 })
+        expect(state.ended).toBe(false)
+        expect(edge.epochsRefused()).toBe(4)
+        const counted = yield* Effect.promise(() => metrics.epochsRefused.get())
+        expect(counted.values[0]?.value).toBe(4)
+        // Other shards have owners of their own.
+        yield* edge.endSession({ sessionId: "none", fence: { shard: 8, epoch: 1 } })
+      }),
+    ))
+
+  it("ends a session that was replaced only when nothing is opening on it, and opens nothing new on it", () =>
+    withEdge((edge, metrics) =>
+      Effect.gen(function* () {
+        const { state } = sessionOn(edge, "s")
+        const first = yield* Effect.fork(Effect.flip(edge.open(opening("s", 5))))
+        const pending = Effect.promise(() => metrics.relayPending.get())
+        yield* Effect.repeat(Effect.delay(pending, 5), {
+          until: ({ values }) => values[0]?.value === 1,
+          times: 300,
+        })
+        yield* edge.endSession({ sessionId: "s", fence: { shard: 7, epoch: 5 } })
+        yield* Effect.yieldNow()
+        expect(state.ended).toBe(false)
+        expect((yield* Effect.flip(edge.open({ ...opening("s", 5), channelId: "late" })))._tag).toBe(
+          "SessionGone",
+        )
+        edge.refused("sandbox-1", "channel-5", "the target does not answer")
+        expect((yield* first)._tag).toBe("Unavailable")
+        yield* Effect.sleep(10).pipe(Effect.repeat({ until: () => state.ended, times: 300 }))
+        expect(state.ended).toBe(true)
+      }),
+    ))
+
+  it("tells other replicas what it holds and that it drains", () =>
+    withEdge((edge) =>
+      Effect.gen(function* () {
+        sessionOn(edge, "s")
+        edge.report.remaining = () => 3
+        expect(yield* edge.stats).toEqual({
+          sessions: 1,
+          relays: 0,
+          shards: [7],
+          draining: false,
+          settling: false,
+          heading: {},
+          remaining: 0,
+        })
+      }),
+    ))
+})
