@@ -40,8 +40,8 @@ export interface DrillOptions {
   readonly seed: number | undefined
   /** How long `watch` lasts. */
   readonly forMs: number
-  /** How `partition` cuts a replica off. */
-  readonly by: "namespace" | "proxy"
+  /** How links are cut; as well as this account can when absent. */
+  readonly by: "namespace" | "proxy" | undefined
   /** For `watch`: the gateway to talk to, and how. */
   readonly globals: Globals
 }

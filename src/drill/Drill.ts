@@ -10,6 +10,7 @@ import { entryOf } from "./scenarios/Scenarios.ts"
 import { render } from "./score/Render.ts"
 import type { Scoreboard } from "./score/Scoreboard.ts"
 import * as Elsewhere from "./sites/Elsewhere.ts"
+import * as Namespace from "./sites/Namespace.ts"
 import * as OwnCluster from "./sites/OwnCluster.ts"
 import * as RunningUp from "./sites/RunningUp.ts"
 import type { Site } from "./sites/Site.ts"
@@ -37,7 +38,10 @@ const siteOf = (
 ): Effect.Effect<Site, DrillError | CannotRunHere, Scope.Scope> => {
   const { replicas, links } = entryOf(name, options)
   if (options.local)
-    return OwnCluster.start({ replicas, partitioned: links !== "unused", idle: options.idle > 0 })
+    return OwnCluster.start({
+      ...{ replicas, idle: options.idle > 0 },
+      links: links === "unused" ? "none" : Namespace.isInside() ? "packets" : "proxies",
+    })
   if (name === "watch") return Elsewhere.find(options.globals)
   if (links === "needed") {
     return Effect.fail(
@@ -65,6 +69,12 @@ const playOne = (
     })
   }).pipe(Effect.scoped)
 
+const skipped = (name: ScenarioName, options: DrillOptions, why: string): Effect.Effect<number> =>
+  Effect.zipRight(
+    options.json ? printJsonLine({ scenario: name, skipped: why }) : Effect.void,
+    Effect.as(say(`SKIPPED ${name}: ${why}`), cannotRunHereCode),
+  )
+
 /** Prints what was found; the exit code of this scenario. */
 const report = (name: ScenarioName, options: DrillOptions): Effect.Effect<number, CliFailure> =>
   playOne(name, options).pipe(
@@ -74,14 +84,32 @@ const report = (name: ScenarioName, options: DrillOptions): Effect.Effect<number
         board.missed.length === 0 ? 0 : 1,
       ),
     ),
-    Effect.catchTag("CannotRunHere", ({ message }) =>
-      Effect.zipRight(
-        options.json ? printJsonLine({ scenario: name, skipped: message }) : Effect.void,
-        Effect.as(say(`SKIPPED ${name}: ${message}`), cannotRunHereCode),
-      ),
-    ),
+    Effect.catchTag("CannotRunHere", ({ message }) => skipped(name, options, message)),
     Effect.catchTag("DrillError", asFailure),
   )
+
+/** The options of the command line again, for the program inside a namespace. */
+const argumentsOf = (name: ScenarioName, options: DrillOptions): ReadonlyArray<string> => [
+  ...["drill", name, "--local", "--idle", String(options.idle)],
+  ...(options.streams === undefined ? [] : ["--streams", String(options.streams)]),
+  ...(options.sandboxes === undefined ? [] : ["--sandboxes", String(options.sandboxes)]),
+  ...(options.seed === undefined ? [] : ["--seed", String(options.seed)]),
+  ...(options.quick ? ["--quick"] : []),
+  ...(options.json ? ["--json"] : []),
+]
+
+/** Where a scenario cuts links, packets are dropped if this account may do that, unless it was told otherwise. */
+const reportWhereItCan = (name: ScenarioName, options: DrillOptions): Effect.Effect<number, CliFailure> => {
+  const cuts = entryOf(name, options).links !== "unused"
+  if (!cuts || !options.local || Namespace.isInside() || options.by === "proxy") return report(name, options)
+  const problem = Namespace.missing()
+  if (problem === undefined) {
+    return Effect.catchTag(Namespace.runInside(argumentsOf(name, options)), "DrillError", asFailure)
+  }
+  return options.by === "namespace"
+    ? skipped(name, options, problem)
+    : Effect.zipRight(say(`${problem}; by proxy`), report(name, options))
+}
 
 /** A missed threshold outweighs a scenario that cannot be played here. */
 const worst = (codes: ReadonlyArray<number>): number =>
@@ -97,7 +125,7 @@ export const runDrill = (options: DrillOptions): Effect.Effect<number, CliFailur
       ? scenarioNames.filter((name) => name !== "watch")
       : scenarioNames.filter((name) => name === scenario)
   if (names.length === 0) return Effect.fail(usageFailure(`there is no scenario ${scenario}`))
-  return Effect.forEach(names, (name) => report(name, options)).pipe(
+  return Effect.forEach(names, (name) => reportWhereItCan(name, options)).pipe(
     Effect.map(worst),
     Logger.withMinimumLogLevel(LogLevel.Warning),
     Effect.provide(logs),

@@ -6,6 +6,8 @@ import type { Invocation } from "../Invocation.ts"
 import { flag, numberOption, operand, textOption } from "../Options.ts"
 import { lazily, type TreeContext } from "../Tree.ts"
 
+const ways = ["namespace", "proxy"] as const
+
 const optionsOf = (invocation: Invocation): DrillOptions => ({
   scenario: operand(invocation, 0),
   local: flag(invocation, "local"),
@@ -17,7 +19,7 @@ const optionsOf = (invocation: Invocation): DrillOptions => ({
   json: flag(invocation, "json") || invocation.globals.output === "json",
   seed: numberOption(invocation, "seed"),
   forMs: numberOption(invocation, "for") ?? 60_000,
-  by: textOption(invocation, "by") === "proxy" ? "proxy" : "namespace",
+  by: ways.find((way) => way === textOption(invocation, "by")),
   globals: invocation.globals,
 })
 
@@ -41,9 +43,8 @@ export const addDrill = (program: Command, context: TreeContext): void => {
     .option("--for <duration>", "how long `watch` lasts", durationMs, 60_000)
     .option(
       "--by <way>",
-      "how `partition` cuts: namespace (as root) or proxy",
-      oneOf("namespace", "proxy"),
-      "namespace",
+      "how links are cut: namespace drops packets (root), proxy holds them up; as well as possible when absent",
+      oneOf(...ways),
     )
     .addHelpText("after", help)
     .action(lazily(context, async () => (invocation) => context.dependencies.runDrill(optionsOf(invocation))))

@@ -12,6 +12,7 @@ import * as Settings from "../../local/ReplicaSettings.ts"
 import { DrillError, failed } from "../DrillError.ts"
 import * as Fleet from "../fleet/Fleet.ts"
 import type { FleetReport } from "../fleet/FleetSpec.ts"
+import * as PacketLinks from "./PacketLinks.ts"
 import * as ProxyLinks from "./ProxyLinks.ts"
 import type { Controls, Links, Site } from "./Site.ts"
 
@@ -87,15 +88,16 @@ const runElsewhere = (cluster: LocalCluster.LocalCluster): Required<Pick<Site, "
 
 export const start = (options: {
   readonly replicas: number
-  /** Their links can be cut. */
-  readonly partitioned: boolean
+  /** How their links can be cut, if they can. */
+  readonly links: "packets" | "proxies" | "none"
   /** It gets idle sessions: then it runs no sandboxes by itself, for it would start those of the fleet too. */
   readonly idle: boolean
 }): Effect.Effect<Site, DrillError, Scope.Scope> =>
   Effect.gen(function* () {
     const directory = yield* stateDirectory
     const names = Array.from({ length: options.replicas }, (_, index) => `replica-${index + 1}`)
-    const links = options.partitioned ? yield* ProxyLinks.make(names) : undefined
+    const proxies = options.links === "proxies" ? yield* ProxyLinks.make(names) : undefined
+    const links = options.links === "packets" ? PacketLinks.make() : proxies
     const cluster = yield* LocalCluster.start({
       stateDir: directory,
       replicas: options.replicas,
@@ -107,8 +109,9 @@ export const start = (options: {
         ...(options.idle ? { HOLDFAST_DRIVER: "none" } : {}),
         ...links?.environment(name, usual),
       }),
+      ...(options.links === "packets" ? { gatewayCommand: PacketLinks.gatewayCommand } : {}),
     }).pipe(Effect.mapError(failed("the cluster does not start")))
-    links?.identify(cluster.replicas)
+    proxies?.identify(cluster.replicas)
     return {
       endpoint: { url: cluster.frontDoor },
       workspace: "default",

@@ -51,8 +51,8 @@ const echoOnce = (port: number): Effect.Effect<number, StreamBroken> =>
 
 interface Door {
   readonly port: number
-  /** What the forward said of its last connection. */
-  lastError: string | undefined
+  /** What the forward said of connections that failed, before it reset them. */
+  readonly errors: Array<string>
 }
 
 export const start = (
@@ -78,10 +78,10 @@ export const start = (
         const opened = yield* forward(client, {
           ...{ sandbox: place.sandbox, host: "127.0.0.1", port: 0, remotePort: place.tcpPort },
           onError: (error) => {
-            door.lastError = brokenBy(error).text
+            door.errors.push(brokenBy(error).text)
           },
         }).pipe(Effect.mapError(brokenBy), Scope.extend(scope))
-        const door: Door = { port: opened.port, lastError: undefined }
+        const door: Door = { port: opened.port, errors: [] }
         doors.set(key, door)
         return door
       })
@@ -89,10 +89,9 @@ export const start = (
     const open: Prober["open"] = (replica, place) =>
       Effect.gen(function* () {
         const door = yield* doorOf(replica, place)
-        door.lastError = undefined
         return yield* Effect.mapError(
           echoOnce(door.port),
-          (broken) => new StreamBroken(door.lastError ?? broken.text),
+          (broken) => new StreamBroken(door.errors.shift() ?? broken.text),
         )
       })
 
