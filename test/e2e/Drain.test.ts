@@ -10,6 +10,7 @@ import { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
 import { callUnary } from "../../src/wire/grpc/Typed.ts"
 import { Admin } from "../../src/wire/HoldfastV1.ts"
 import type { RelayDuplex } from "../../src/wire/RelayDuplex.ts"
+import { holdfast } from "../cli/Launch.ts"
 import { TestCluster, until } from "../kit/Cluster.ts"
 import { type EchoServer, echo, echoServer, openForward, sshToken } from "../kit/Forward.ts"
 import { SupervisorDouble } from "../kit/SupervisorDouble.ts"
@@ -244,6 +245,16 @@ describe("drain and rebalancing", () => {
           }),
         ),
       ).toBe(true)
+  }, 60_000)
+
+  it("on the command line waits until nothing is left, and shows it", async () => {
+    const gateway = cluster.replica("replica-2").url
+    const drained = await holdfast(["gateway", "drain", "replica-1", "--wait"], { gateway })
+    expect(drained).toMatchObject({ code: 0, stderr: expect.stringContaining("replica-1 is drained.") })
+    const { stdout } = await holdfast(["gateway", "status"], { gateway })
+    expect(stdout).toMatch(/replica-1 .* 0 +0 +draining, 0 left/)
+    const cancelled = await holdfast(["gateway", "drain", "replica-1", "--cancel"], { gateway })
+    expect(cancelled).toMatchObject({ code: 0, stderr: "replica-1 serves again.\n" })
   }, 60_000)
 
   it("is refused where nobody would take over", async () => {
