@@ -8,6 +8,7 @@ import { callUnary, encodeMessage, methodPath, openTyped } from "../../src/wire/
 import { OpenShell, RelayFrameSchema, SandboxPhase } from "../../src/wire/OpenShell.ts"
 import { TestCluster, until } from "../kit/Cluster.ts"
 import { type EchoServer, echo, echoServer, openForward, sshToken } from "../kit/Forward.ts"
+import { type CarrierRequest, openCarrier } from "../kit/Streams.ts"
 import { SupervisorDouble } from "../kit/SupervisorDouble.ts"
 
 let cluster: TestCluster
@@ -317,6 +318,39 @@ describe("forwards", () => {
     const payload = randomBytes(64)
     expect((await echo(stream, payload)).equals(payload)).toBe(true)
     stream.destroy()
+  })
+})
+
+describe("relays that a client wants as carriers of a stream", () => {
+  it("are carriers of a stream that ends at the edge, and never runs a command", async () => {
+    const { id } = await sandbox()
+    const connection = await cluster.connection("replica-1")
+    const token = await sshToken(connection, id)
+    const key = randomBytes(32)
+    const open = (over: Partial<CarrierRequest>) =>
+      openCarrier(connection, { sandboxId: id, token, kind: "tcp", port: target.port, key, ...over })
+    const { duplex, stream } = await open({})
+    expect(stream).toBe(true)
+    duplex.destroy()
+    const exec = open({ kind: "exec", token: "", key: randomBytes(32) })
+    expect(await refusal(exec)).toEqual([
+      Status.FAILED_PRECONDITION,
+      "the supervisor of this sandbox runs no commands over a stream; use ExecSandbox",
+    ])
+  })
+
+  it("need a whole key, and a token for all but commands", async () => {
+    const { id } = await sandbox()
+    const connection = await cluster.connection("replica-1")
+    const carrier = { sandboxId: id, token: "", kind: "tcp", port: target.port } as const
+    expect(await refusal(openCarrier(connection, { ...carrier, key: Buffer.alloc(16) }))).toEqual([
+      Status.INVALID_ARGUMENT,
+      "the key of a stream has 32 bytes",
+    ])
+    expect(await refusal(openCarrier(connection, { ...carrier, key: Buffer.alloc(32) }))).toEqual([
+      Status.UNAUTHENTICATED,
+      "authorization_token is required for ForwardTcp",
+    ])
   })
 })
 
