@@ -301,6 +301,18 @@ describe("a command over a stream", () => {
     await until("the process is gone", () => (existsSync(`/proc/${pid}`) ? undefined : true))
   })
 
+  it("is not ended by a timeout longer than a timer can be", async () => {
+    const { stream } = open({ kind: "exec" })
+    const { send, receive } = execOver(stream)
+    const command = ["sh", "-c", "read x; exit 3"]
+    await send({
+      case: "start",
+      value: { sandboxId: "sandbox-1", command, timeoutSeconds: 0xffff_ffff, stdin: Buffer.from("go on\n") },
+    })
+    stream.end()
+    expect(await receive()).toMatchObject({ case: "exit", value: { exitCode: 3 } })
+  })
+
   it("is ended with all its processes when the client gives the stream up", async () => {
     const pidFile = join(workdir, "pid")
     const { stream, result } = exec({

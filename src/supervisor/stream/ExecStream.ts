@@ -9,6 +9,7 @@ import type { ResumableDuplex } from "../../stream/ResumableDuplex.ts"
 import { outputHeader } from "../../wire/ExecFrames.ts"
 import { MessageReader } from "../../wire/grpc/MessageReader.ts"
 import { writeFrame } from "../../wire/grpc/MessageWriter.ts"
+import { clampTimerMs } from "../../wire/grpc/Metadata.ts"
 import { decodeMessage, encodeMessage } from "../../wire/grpc/Typed.ts"
 import {
   ExecSandboxEventSchema,
@@ -67,10 +68,13 @@ const run = async (
   const timeout =
     request.timeoutSeconds === 0
       ? undefined
-      : setTimeout(() => {
-          finish(stream, timedOutExitCode)
-          gone.resolve()
-        }, request.timeoutSeconds * 1_000)
+      : setTimeout(
+          () => {
+            finish(stream, timedOutExitCode)
+            gone.resolve()
+          },
+          clampTimerMs(request.timeoutSeconds * 1_000),
+        )
   const served = serveChild(child, {
     send: (chunk, errors, done) => send(stream, chunk, errors, done),
     exit: (exit) => {
