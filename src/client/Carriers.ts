@@ -1,4 +1,5 @@
 /** The relays of one stream: each opened through one connection, and what the answers of gateways mean. */
+import { limits } from "../domain/Limits.ts"
 import { Status } from "../domain/Status.ts"
 import { carrierKey, newIdentity } from "../stream/Proof.ts"
 import type { ClientCall, GrpcConnection } from "../wire/grpc/GrpcClient.ts"
@@ -91,14 +92,32 @@ export const unknownToGateway = (cause: unknown): boolean =>
 
 const finalTags: ReadonlySet<string> = new Set(["NotFound", "PermissionDenied", "Unauthenticated"])
 
-/** Answers after which no replica will take the stream again. */
-export const isFinal = (cause: unknown, kind: RelayRequest["kind"]): cause is Error => {
-  if (!(cause instanceof Error)) return false
-  // A token was asked for through the library's own service.
-  if ("_tag" in cause && typeof cause._tag === "string" && finalTags.has(cause._tag)) return true
-  if (!(cause instanceof GrpcError)) return false
-  const { code } = cause
-  // A token was renewed already. An exec has none: a replica of another version may ask for it nevertheless.
-  if (code === Status.UNAUTHENTICATED) return kind !== "exec"
-  return code === Status.PERMISSION_DENIED || code === Status.NOT_FOUND
+/** Answers to resumes, in order: which of them no further attempt will change. */
+export class Verdicts {
+  readonly #kind: RelayRequest["kind"]
+  #notReadySinceMs: number | undefined
+
+  constructor(kind: RelayRequest["kind"]) {
+    this.#kind = kind
+  }
+
+  isFinal(cause: unknown): cause is Error {
+    if (!(cause instanceof Error)) return false
+    // A token was asked for through the library's own service.
+    if ("_tag" in cause && typeof cause._tag === "string" && finalTags.has(cause._tag)) return true
+    if (!(cause instanceof GrpcError)) return false
+    const { code } = cause
+    if (code === Status.FAILED_PRECONDITION) return this.#staysNotReady()
+    this.#notReadySinceMs = undefined
+    // A token was renewed already. An exec has none: a replica of another version may ask for it nevertheless.
+    if (code === Status.UNAUTHENTICATED) return this.#kind !== "exec"
+    return code === Status.PERMISSION_DENIED || code === Status.NOT_FOUND
+  }
+
+  /** A sandbox that was stopped stays so; one whose owner changes may seem so for a moment. */
+  #staysNotReady(): boolean {
+    const nowMs = performance.now()
+    this.#notReadySinceMs ??= nowMs
+    return nowMs - this.#notReadySinceMs >= limits.clientNotReadyMs
+  }
 }

@@ -12,7 +12,14 @@ import type { StreamSettings } from "../stream/core/State.ts"
 import { StreamRefused } from "../stream/Outcome.ts"
 import { RelayDuplex } from "../wire/RelayDuplex.ts"
 import { clientLeg, watchedLeg } from "../wire/RelayLeg.ts"
-import { isFinal, Opening, type OpenRelay, passing, type RelayRequest, unknownToGateway } from "./Carriers.ts"
+import {
+  Opening,
+  type OpenRelay,
+  passing,
+  type RelayRequest,
+  unknownToGateway,
+  Verdicts,
+} from "./Carriers.ts"
 import type { Link } from "./Link.ts"
 import { type StallListener, tellStalls } from "./Stalls.ts"
 
@@ -92,8 +99,10 @@ const resumable = (link: Link, request: StreamRequest, opening: Opening, first: 
   const { kind, target } = request
   let next: OpenRelay | undefined = first
   let last: Carried | undefined
+  let verdicts = new Verdicts(kind)
 
   const ride = (relay: OpenRelay): Duplex => {
+    verdicts = new Verdicts(kind)
     last = carry(relay, () => stream.move())
     return last.duplex
   }
@@ -126,7 +135,7 @@ const resumable = (link: Link, request: StreamRequest, opening: Opening, first: 
       try {
         return ride(await reopen(signal))
       } catch (cause) {
-        if (!isFinal(cause, kind)) throw cause
+        if (!verdicts.isFinal(cause)) throw cause
         stream.destroy(cause)
         throw new StreamRefused({ code: "denied", message: cause.message })
       }

@@ -507,6 +507,7 @@ export const limitsTable = {
   clientProbeAfterMs: [3_000, "ms", "the connection of a call that is unanswered this long is asked by PING"],
   clientProbeMs: [2_000, "ms", "a connection that answers no PING for this long is dead; as for carriers"],
   clientGateways: [16, "addresses", "gateways named at once; three replicas are usual"],
+  clientNotReadyMs: [2_000, "ms", "a sandbox that is not ready for longer was stopped; its streams end"],
   clientStallNoticeMs: [3_000, "ms", "shorter stalls are not worth words; a kill is over within it"],
   clientFarewellMs: [1_000, "ms", "leaving waits this long for the sandbox to know that a stream is over"],
   lifecycleWaitMs: [300_000, "ms", "OpenShell 0.0.111 CLI waits this long for a phase"],

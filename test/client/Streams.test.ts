@@ -250,6 +250,22 @@ describe("a stream fails", () => {
     expect(started.double.calls.length).toBe(asked)
   })
 
+  it("when the sandbox stays not ready, but not when it seems so for a moment", async () => {
+    const started = await start()
+    const { stream } = await open(started)
+    expect(await answer(stream.duplex, "before")).toBe("before")
+    started.double.failures.set("ForwardTcp", grpcError(Status.FAILED_PRECONDITION, "sandbox is not ready"))
+    started.double.cut()
+    const asked = () => started.double.calls.length
+    await eventually("an attempt", () => asked() > 1)
+    started.double.failures.clear()
+    expect(await answer(stream.duplex, "after")).toBe("after")
+    const failing = failureOf(stream)
+    started.double.failures.set("ForwardTcp", grpcError(Status.FAILED_PRECONDITION, "sandbox is not ready"))
+    started.double.cut()
+    expect(await failing).toMatchObject({ code: Status.FAILED_PRECONDITION })
+  })
+
   it("with StreamLost when no replica takes it up again in time", async () => {
     const started = await start()
     const { stream } = await open(started, undefined, { settings: { resumeWindowMs: 400 } })
