@@ -1,57 +1,17 @@
 /** The edge obeys the owner of a sandbox and nobody whom a later owner has replaced; sessions end in order. */
 import { PassThrough } from "node:stream"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer } from "effect"
 import { describe, expect, it } from "vitest"
-import { ClusterConfig } from "../../src/cluster/ClusterConfig.ts"
-import { Membership } from "../../src/cluster/Membership.ts"
-import { Ownership } from "../../src/cluster/Ownership.ts"
-import { Unavailable } from "../../src/domain/Errors.ts"
 import { LocalEdge } from "../../src/edge/LocalEdge.ts"
-import { PeerLegs } from "../../src/edge/PeerLegs.ts"
-import { Rendezvous } from "../../src/edge/Rendezvous.ts"
 import { Session } from "../../src/edge/Session.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
 import type { EdgeOpen } from "../../src/sandbox/Edges.ts"
-import { SandboxActors } from "../../src/sandbox/SandboxActors.ts"
-
-const address = { host: "127.0.0.1", port: 1 }
-const rendezvous = new Rendezvous()
-
-const services = Layer.mergeAll(
-  ClusterConfig.layer({
-    clusterId: "test",
-    name: "one",
-    incarnation: "one/1",
-    version: "0",
-    databaseUrl: Redacted.make(""),
-    peerListen: address,
-    peerAdvertise: address,
-    url: "",
-    peerTls: { ca: "", cert: "", key: "" },
-    leaseMs: 2,
-    fenceMs: 1,
-  }),
-  Metrics.layer,
-  Membership.layer,
-  Layer.succeed(Ownership, {
-    fence: (shard) => Effect.succeed({ shard, epoch: 1 }),
-    held: Effect.succeed(new Map([[7, 1]])),
-    proofAgeMs: () => 0,
-  }),
-  Layer.succeed(SandboxActors, {
-    ask: () => Effect.fail(new Unavailable({ message: "no actors here" })),
-    shardOf: () => 7,
-  }),
-  Layer.succeed(PeerLegs, {
-    rendezvous,
-    dial: () => ({ leg: new Promise(() => {}), cancel: () => {} }),
-  }),
-)
+import { edgeServices } from "./EdgeServices.ts"
 
 const withEdge = <A, E>(f: (edge: LocalEdge["Type"], metrics: Metrics["Type"]) => Effect.Effect<A, E>) =>
   Effect.runPromise(
     Effect.flatMap(Effect.all([LocalEdge, Metrics]), ([edge, metrics]) => f(edge, metrics)).pipe(
-      Effect.provide(Layer.provideMerge(LocalEdge.layer, services)),
+      Effect.provide(Layer.provideMerge(LocalEdge.layer, edgeServices)),
     ),
   )
 
@@ -137,7 +97,7 @@ describe("an edge", () => {
         expect(yield* edge.stats).toEqual({
           sessions: 1,
           relays: 0,
-          shards: [7],
+          shards: [1],
           draining: false,
           settling: false,
           heading: {},

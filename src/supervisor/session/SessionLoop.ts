@@ -18,7 +18,7 @@ import {
 import { limits } from "../../domain/Limits.ts"
 import type { GrpcConnection } from "../../wire/grpc/GrpcClient.ts"
 import type { GatewayLink } from "../gateway/GatewayLink.ts"
-import { type BackoffPolicy, backoffBoundMs, failuresAfter, reconnectPauseMs } from "./Backoff.ts"
+import { type BackoffPolicy, failuresAfter, reconnectPauseMs } from "./Backoff.ts"
 import { Connections } from "./Connections.ts"
 import { type MoveRequest, openSession, type SessionDependencies, SessionEnded } from "./Session.ts"
 
@@ -112,7 +112,7 @@ const make = (link: GatewayLink, dependencies: SessionDependencies, scope: Scope
           yield* leave(running)
           return next.right
         }
-        const { message, redirectUrl } = next.left
+        const { message, redirectUrl, advisedMs } = next.left
         const ended = yield* Deferred.poll(running.over)
         if (Option.isSome(ended)) return yield* ended.value
         log("warn", "the session could not be moved", { reason: message, failures })
@@ -121,9 +121,11 @@ const make = (link: GatewayLink, dependencies: SessionDependencies, scope: Scope
           request = { url: redirectUrl, reason: "redirected" }
           continue
         }
-        const pauseMs = (yield* Random.next) * backoffBoundMs(policy, failures)
+        const pauseMs = reconnectPauseMs(policy, failures, yield* Random.next, { delayMs: advisedMs })
+        // A gateway that names a delay is busy, not lost; else the configured address is another way to the cluster.
+        const repeated: MoveRequest = advisedMs === undefined ? { ...request, url: "" } : request
         request = yield* Effect.raceFirst(over, asked).pipe(
-          Effect.timeoutTo({ duration: pauseMs, onSuccess: (news) => news, onTimeout: () => again(request) }),
+          Effect.timeoutTo({ duration: pauseMs, onSuccess: (news) => news, onTimeout: () => repeated }),
         )
       }
       return request
@@ -139,10 +141,6 @@ const make = (link: GatewayLink, dependencies: SessionDependencies, scope: Scope
 
   return { run, connections, log, relays } as const
 }
-
-/** The configured address is another way to the cluster than the one that just failed. */
-const again = (request: MoveRequest | SessionEnded): MoveRequest | SessionEnded =>
-  request instanceof SessionEnded ? request : { ...request, url: "" }
 
 export const sessionLoop = (
   link: GatewayLink,
