@@ -109,7 +109,7 @@ describe("steering", () => {
           peers.set("three", peer({}))
           yield* second
           // 5 % a round, and one round may have begun before the time was touched.
-        expect([10, 20]).toContain(targets(sessions).length)
+          expect([10, 20]).toContain(targets(sessions).length)
           expect(new Set(targets(sessions))).toEqual(new Set(["two"]))
         }),
       ),
