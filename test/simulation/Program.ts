@@ -48,6 +48,8 @@ export interface Program {
   readonly seed: number
   readonly shape: Shape
   readonly actions: ReadonlyArray<Action>
+  /** The supervisor of the first sandbox falls silent for good when all other faults end. */
+  readonly ghost: boolean
 }
 
 /** Index that stands for the database in a cut. */
@@ -124,5 +126,5 @@ export const programOf = (seed: number): Program => {
       ...deed(random, shape),
     }),
   ).sort((a, b) => a.atMs - b.atMs)
-  return { seed, shape, actions }
+  return { seed, shape, actions, ghost: random.chance(0.25) }
 }

@@ -4,7 +4,7 @@ import { act } from "./Act.ts"
 import { type Rules, soundRules } from "./cluster/Rules.ts"
 import type { Call } from "./ends/SimClient.ts"
 import { Trace } from "./kernel/Trace.ts"
-import { type Program, tokensPerSandbox } from "./Program.ts"
+import type { Program } from "./Program.ts"
 import { Violation } from "./Violation.ts"
 import { replicaName, sandboxName, World } from "./World.ts"
 
@@ -40,7 +40,7 @@ export const run = async (
   return { violation, hash: trace.digest(), virtualMs, events }
 }
 
-const play = async (world: World, { actions, shape }: Program): Promise<void> => {
+const play = async (world: World, { actions, shape, ghost }: Program): Promise<void> => {
   await world.kernel.advance(3_000)
   const beganMs = world.kernel.nowMs
   for (const [number, action] of actions.entries()) {
@@ -49,10 +49,12 @@ const play = async (world: World, { actions, shape }: Program): Promise<void> =>
   }
   await world.kernel.advance(beganMs + shape.faultsMs - world.kernel.nowMs)
   heal(world)
+  if (ghost) silence(world)
   await world.kernel.advance(settleMs)
-  await reachable(world)
+  await reachable(world, ghost ? 1 : 0)
   await slotsReturn(world)
   ended(world)
+  if (ghost) demoted(world)
 }
 
 const heal = (world: World): void => {
@@ -66,13 +68,24 @@ const heal = (world: World): void => {
     if (!cluster.replicas.has(replicaName(index))) cluster.start(replicaName(index))
 }
 
+const silence = (world: World): void => {
+  const supervisor = world.supervisors.get(sandboxName(0))
+  if (supervisor !== undefined) world.freeze(supervisor.process, 0)
+}
+
+/** A sandbox whose supervisor is silent is not Ready once its grace period is over. */
+const demoted = (world: World): void => {
+  if (isReady(world, sandboxName(0)))
+    throw new Violation("grace", `${sandboxName(0)} is still Ready long after its supervisor fell silent`)
+}
+
 const isReady = (world: World, sandboxId: string): boolean =>
   world.cluster.database.sandboxes.rows.get(sandboxId)?.status.phase === "Ready"
 
 /** Every supervisor that should be there is reachable through every replica. */
-const reachable = async (world: World): Promise<void> => {
+const reachable = async (world: World, first: number): Promise<void> => {
   const probes: Array<Call> = []
-  for (let index = 0; index < world.shape.sandboxes; index += 1) {
+  for (let index = first; index < world.shape.sandboxes; index += 1) {
     const sandboxId = sandboxName(index)
     const phase = world.cluster.database.sandboxes.rows.get(sandboxId)?.status.phase
     if (phase === "Stopped") continue
@@ -130,5 +143,3 @@ const ended = (world: World): void => {
       throw new Violation("outcome", `${call.name} finished here and was ${there} over there`)
   }
 }
-
-export const tokensOf = (shape: Program["shape"]): number => shape.sandboxes * tokensPerSandbox

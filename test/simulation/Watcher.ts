@@ -2,6 +2,7 @@
 import type { Fence } from "../../src/domain/Fence.ts"
 import { limits } from "../../src/domain/Limits.ts"
 import type { EdgeOpen } from "../../src/sandbox/Edges.ts"
+import type { ActorClient } from "../../src/sandbox/SandboxActors.ts"
 import type { Cluster, Watch } from "./cluster/Cluster.ts"
 import type { Replica } from "./cluster/Replica.ts"
 import { graceMs } from "./cluster/Rules.ts"
@@ -31,6 +32,8 @@ export class Watcher implements Watch {
     string,
     { readonly instance: number; readonly connection: number; readonly id: string }
   >()
+  readonly #claims = new Map<string, { readonly instance: number; readonly connection: number }>()
+  readonly #delivered = new Set<string>()
   readonly #phases = new Map<string, string>()
   #steps = 0
   /** Clocks were set: times of different processes cannot be compared. */
@@ -50,15 +53,17 @@ export class Watcher implements Watch {
       )
   }
 
-  readonly obeys = (replica: Replica, fence: Fence, what: string): void => {
+  readonly commands = (replica: Replica, fence: Fence, what: string): (() => void) => {
     const key = `${replica.incarnation} ${fence.shard}`
-    const highest = this.#highest.get(key) ?? 0
-    if (fence.epoch < highest)
-      this.#violate(
-        "epoch",
-        `${replica.incarnation} ${what} under epoch ${fence.epoch} after epoch ${highest}`,
-      )
-    this.#highest.set(key, Math.max(highest, fence.epoch))
+    const before = this.#highest.get(key) ?? 0
+    if (fence.epoch >= before) this.#highest.set(key, fence.epoch)
+    return () => {
+      if (fence.epoch < before)
+        this.#violate(
+          "epoch",
+          `${replica.incarnation} ${what} under epoch ${fence.epoch} after epoch ${before}`,
+        )
+    }
   }
 
   readonly writes = (fence: Fence, what: string): void => {
@@ -68,10 +73,16 @@ export class Watcher implements Watch {
   }
 
   readonly asked = (request: EdgeOpen): void => {
+    this.#cluster.kernel.trace.say(
+      this.#cluster.kernel.nowMs,
+      "edge",
+      `open ${request.channelId} on session ${request.sessionId} for ${request.rendezvous.replica}`,
+    )
     this.#requests.set(request.channelId, request)
   }
 
   readonly carries = (replica: Replica, channelId: string, stream: SimStream): void => {
+    replica.process.say(`carries relay ${channelId}`)
     const request = this.#requests.get(channelId)
     if (request === undefined || request.tokenHash === "" || stream.destroyed) return
     const { tokenHash: token, sandboxId } = request
@@ -86,6 +97,29 @@ export class Watcher implements Watch {
     stream.once("close", () => this.#relays.delete(channelId))
     this.#count(token, sandboxId)
   }
+
+  readonly delivered = (replica: Replica, channelId: string): void => {
+    const key = `${replica.incarnation} ${channelId}`
+    if (this.#delivered.has(key)) this.#violate("ticket", `a ticket of ${replica.incarnation} was good twice`)
+    this.#delivered.add(key)
+  }
+
+  readonly proves = (replica: Replica, shard: number): void => {
+    if (!replica.locks.proves(shard))
+      this.#violate("proof", `${replica.incarnation} acts for shard ${shard} without a proof of ownership`)
+  }
+
+  /** What supervisors said of their sessions, whatever becomes of it. */
+  readonly actor = (actor: ActorClient): ActorClient => ({
+    ...actor,
+    Attach: (claim, options) => {
+      this.#claims.set(claim.sessionId, {
+        instance: claim.instanceStartedAtMs,
+        connection: claim.connectionEpoch,
+      })
+      return actor.Attach(claim, options)
+    },
+  })
 
   readonly took = (shard: number, epoch: number, owner: string): void => {
     this.#cluster.database.process.say(`shard ${shard} goes to ${owner} under epoch ${epoch}`)
@@ -128,7 +162,8 @@ export class Watcher implements Watch {
     for (const presence of presences.rows.values()) {
       const last = this.#sessions.get(presence.sandboxId)
       if (last?.id === presence.sessionId) continue
-      const { instanceStartedAtMs: instance, connectionEpoch: connection, sandboxId } = presence
+      const { sandboxId } = presence
+      const { instance, connection } = this.#claims.get(presence.sessionId) ?? { instance: 0, connection: 0 }
       if (
         last !== undefined &&
         (instance < last.instance || (instance === last.instance && connection < last.connection))

@@ -1,10 +1,12 @@
 /** The replicas of a simulation with what they share: network, database, locks, the driver, and who watches them. */
 import { type Context, Effect, Hash } from "effect"
+import type { Ownership } from "../../../src/cluster/Ownership.ts"
 import type { Fence } from "../../../src/domain/Fence.ts"
 import { limits } from "../../../src/domain/Limits.ts"
 import { Driver, type DriverObservation } from "../../../src/driver/Driver.ts"
 import type { LocalEdge } from "../../../src/edge/LocalEdge.ts"
 import type { EdgeOpen } from "../../../src/sandbox/Edges.ts"
+import type { ActorClient } from "../../../src/sandbox/SandboxActors.ts"
 import type { Kernel } from "../kernel/Kernel.ts"
 import { Network } from "../network/Network.ts"
 import type { SimStream } from "../network/SimStream.ts"
@@ -18,12 +20,17 @@ import type { Rules } from "./Rules.ts"
 export interface Watch {
   /** A replica uses the driver on a sandbox. */
   readonly drives: (replica: Replica, sandboxId: string, what: string) => void
-  /** An edge obeys a command under that fence. */
-  readonly obeys: (replica: Replica, fence: Fence, what: string) => void
+  /** An edge is told something under that fence; the answer is called if it obeyed. */
+  readonly commands: (replica: Replica, fence: Fence, what: string) => () => void
   /** An edge was asked for a relay. */
   readonly asked: (request: EdgeOpen) => void
   /** A relay runs on that replica until its stream closes. */
   readonly carries: (replica: Replica, channelId: string, stream: SimStream) => void
+  /** A ticket brought a leg. */
+  readonly delivered: (replica: Replica, channelId: string) => void
+  /** A replica takes itself for the owner of a shard. */
+  readonly proves: (replica: Replica, shard: number) => void
+  readonly actor: (actor: ActorClient) => ActorClient
   readonly took: (shard: number, epoch: number, owner: string) => void
   /** A member's lock session has ended. */
   readonly left: (incarnation: string) => void
@@ -110,23 +117,32 @@ export class Cluster {
     return this.incarnations.get(incarnation)
   }
 
+  /** What a replica's actors take for their proof, told to the watch. */
+  provenBy(replica: Replica, ownership: Context.Tag.Service<Ownership>): Context.Tag.Service<Ownership> {
+    return {
+      ...ownership,
+      fence: (shard) =>
+        Effect.tap(ownership.fence(shard), () => Effect.sync(() => this.watch.proves(replica, shard))),
+    }
+  }
+
   /** An edge as its owners see it, with the commands that it obeys told to the watch. */
   watched(replica: Replica, edge: LocalEdge["Type"]): LocalEdge["Type"] {
     const real = this.rules.edge(edge, replica)
-    const told = (fence: Fence, what: string) => Effect.sync(() => this.watch.obeys(replica, fence, what))
+    const watched = <A, E>(fence: Fence, what: string, effect: Effect.Effect<A, E>) =>
+      Effect.suspend(() => {
+        const obeyed = this.watch.commands(replica, fence, what)
+        return Effect.tap(effect, () => Effect.sync(obeyed))
+      })
     return {
       ...real,
-      open: (request) =>
-        Effect.suspend(() => {
-          this.watch.asked(request)
-          return real.open(request)
-        }).pipe(Effect.tap(() => told(request.fence, `opens ${request.channelId}`))),
-      endSession: (request) =>
-        real.endSession(request).pipe(Effect.tap(() => told(request.fence, `ends ${request.sessionId}`))),
-      slots: (request) =>
-        real.slots(request).pipe(Effect.tap(() => told(request.fence, `counts ${request.sandboxId}`))),
-      cut: (request) =>
-        real.cut(request).pipe(Effect.tap(() => told(request.fence, `cuts ${request.sandboxId}`))),
+      open: (request) => {
+        this.watch.asked(request)
+        return watched(request.fence, `opens ${request.channelId}`, real.open(request))
+      },
+      endSession: (request) => watched(request.fence, `ends ${request.sessionId}`, real.endSession(request)),
+      slots: (request) => watched(request.fence, `counts ${request.sandboxId}`, real.slots(request)),
+      cut: (request) => watched(request.fence, `cuts ${request.sandboxId}`, real.cut(request)),
     }
   }
 

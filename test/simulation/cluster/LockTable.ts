@@ -93,7 +93,8 @@ export class LockTable {
       const holder = this.#shards.get(shard)
       if (holder !== undefined && holder !== session && !this.grants(shard)) continue
       const row = this.#database.epochs.get(shard)
-      if (row !== undefined && row.owner !== owner && this.#nowMs - this.#restartedMs < this.#graceMs) continue
+      if (row !== undefined && row.owner !== owner && this.#nowMs - this.#restartedMs < this.#graceMs)
+        continue
       // A writer of the former owner that is under way comes first.
       if (this.#database.shared(shard)) continue
       const epoch = (row?.epoch ?? 0) + 1

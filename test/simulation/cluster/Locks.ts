@@ -49,6 +49,8 @@ export class Locks {
   members: ReadonlyArray<Member> = []
   #session: Session | undefined
   #provenAtMs: number
+  /** Shards whose actors may live here, as the sharding loop believes; what the locks say may be newer. */
+  readonly #acquired = new Set<number>()
   readonly #leaving = new Set<number>()
   #stopped = false
   #seen = ""
@@ -98,7 +100,7 @@ export class Locks {
 
   /** Whether an ask for that shard may be answered here. */
   serves(shard: number): boolean {
-    return !this.#stopped && this.epochs.has(shard) && !this.#leaving.has(shard)
+    return !this.#stopped && this.#acquired.has(shard) && !this.#leaving.has(shard)
   }
 
   get ownership(): Context.Tag.Service<Ownership> {
@@ -185,7 +187,8 @@ export class Locks {
         this.#see(members)
         const mine = shards.filter((shard) => this.ownerOf(shard) === self.incarnation)
         this.#handOver(mine)
-        const missing = mine.filter((shard) => !this.epochs.has(shard))
+        for (const shard of mine) if (this.epochs.has(shard)) this.#acquired.add(shard)
+        const missing = mine.filter((shard) => !this.#acquired.has(shard))
         const session = this.#session
         if (missing.length === 0 || session === undefined) return again()
         this.#query(
@@ -193,6 +196,7 @@ export class Locks {
           (taken) => {
             for (const [shard, epoch] of taken) {
               this.epochs.set(shard, epoch)
+              this.#acquired.add(shard)
               this.#options.process.say(`owns shard ${shard} under epoch ${epoch}`)
             }
             again()
@@ -206,21 +210,25 @@ export class Locks {
 
   /** Gives shards that belong to others now to them, after their actors have ended. */
   #handOver(mine: ReadonlyArray<number>): void {
-    const foreign = [...this.epochs.keys()].filter(
-      (shard) => !mine.includes(shard) && !this.#leaving.has(shard),
-    )
+    const foreign = [...this.#acquired].filter((shard) => !mine.includes(shard) && !this.#leaving.has(shard))
     for (const shard of foreign) {
       this.#leaving.add(shard)
       this.#options.stopActors(new Set([shard]), () => {
-        this.#leaving.delete(shard)
-        const session = this.#session
-        if (!this.epochs.delete(shard) || session === undefined) return
-        this.#query(
-          () => this.#options.table.release(session, shard),
-          () => undefined,
-        )
+        this.#giveUp(shard)
       })
     }
+  }
+
+  /** The actors of a shard have ended: its lock goes as well. */
+  #giveUp(shard: number): void {
+    this.#leaving.delete(shard)
+    this.#acquired.delete(shard)
+    const session = this.#session
+    if (!this.epochs.delete(shard) || session === undefined) return
+    this.#query(
+      () => this.#options.table.release(session, shard),
+      () => undefined,
+    )
   }
 
   #see(members: ReadonlyArray<Member>): void {
@@ -234,9 +242,14 @@ export class Locks {
   /** Ends the actors of shards that were lost, and of all while there is no proof. */
   #refresh(): void {
     if (this.#stopped) return
-    const { shards, stopActors, process } = this.#options
-    const lost = shards.filter((shard) => this.isFenced() || !this.epochs.has(shard))
-    if (lost.length > 0) stopActors(new Set(lost), () => undefined)
+    const { stopActors, process } = this.#options
+    const lost = [...this.#acquired].filter(
+      (shard) => !this.#leaving.has(shard) && (this.isFenced() || !this.epochs.has(shard)),
+    )
+    for (const shard of lost) this.#leaving.add(shard)
+    stopActors(new Set(lost), () => {
+      for (const shard of lost) this.#giveUp(shard)
+    })
     process.after(limits.shardLockRefreshMs, () => this.#refresh())
   }
 }

@@ -61,7 +61,10 @@ export class Replica {
     this.name = name
     this.incarnation = `${name}/${generation}`
     this.process = new Process(cluster.kernel, name)
-    this.rendezvous = rules.rendezvous(() => cluster.kernel.nowMs)
+    this.rendezvous = rules.rendezvous(
+      () => cluster.kernel.nowMs,
+      (channelId) => cluster.watch.delivered(this, channelId),
+    )
     this.#config = settingsOf(name, this.incarnation, cluster)
     this.#membership = Effect.runSync(
       Effect.map(Effect.scoped(Layer.build(Membership.layer)), (context) => Context.get(context, Membership)),
@@ -94,7 +97,7 @@ export class Replica {
       serves: (shard) => this.locks.serves(shard),
       shardOf: cluster.shardOf,
       needs: () => this.#needs(),
-      wrap: rules.actor,
+      wrap: (actor, sandboxId) => cluster.watch.actor(rules.actor(actor, sandboxId)),
     })
     this.process.fork(this.#start())
   }
@@ -181,7 +184,7 @@ export class Replica {
       Context.add(ClusterConfig, this.#config),
       Context.add(Membership, this.#membership),
       Context.add(Metrics, metrics),
-      Context.add(Ownership, rules.ownership(this.locks.ownership)),
+      Context.add(Ownership, this.#cluster.provenBy(this, rules.ownership(this.locks.ownership))),
       Context.add(SandboxSettings, { sessionGraceMs: rules.sessionGraceMs }),
       Context.add(Driver, this.#cluster.driver(this)),
       Context.add(SandboxTokens, {

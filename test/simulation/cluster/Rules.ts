@@ -11,7 +11,8 @@ import type { LockTable } from "./LockTable.ts"
 import type { Replica } from "./Replica.ts"
 
 export interface Rules {
-  readonly rendezvous: (nowMs: () => number) => Rendezvous
+  /** `delivered` is told of every leg that a ticket brought. */
+  readonly rendezvous: (nowMs: () => number, delivered: (channelId: string) => void) => Rendezvous
   readonly ownership: (ownership: Context.Tag.Service<Ownership>) => Context.Tag.Service<Ownership>
   readonly edges: (edges: Context.Tag.Service<Edges>, replica: Replica) => Context.Tag.Service<Edges>
   /** What owners and peers reach of an edge. */
@@ -24,11 +25,27 @@ export interface Rules {
   readonly core: Core
 }
 
+/** The real one, watched. */
+export class WatchedRendezvous extends Rendezvous {
+  readonly #delivered: (channelId: string) => void
+
+  constructor(nowMs: () => number, delivered: (channelId: string) => void) {
+    super(nowMs)
+    this.#delivered = delivered
+  }
+
+  override redeem(channelId: string, ticket: string) {
+    const deliver = super.redeem(channelId, ticket)
+    if (typeof deliver !== "string") this.#delivered(channelId)
+    return deliver
+  }
+}
+
 /** Short, so that programs of a minute see it end. */
 export const graceMs = Math.min(limits.sessionGraceMs, 15_000)
 
 export const soundRules: Rules = {
-  rendezvous: (nowMs) => new Rendezvous(nowMs),
+  rendezvous: (nowMs, delivered) => new WatchedRendezvous(nowMs, delivered),
   ownership: (ownership) => ownership,
   edges: (edges) => edges,
   edge: (edge) => edge,

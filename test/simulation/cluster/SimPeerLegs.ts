@@ -37,6 +37,11 @@ export const simPeerLegs = (
         cancelTimer()
         fail()
       })
+      // A repeated request: whoever recorded the first one.
+      if (network.weather.repeat > 0 && network.kernel.random.chance(network.weather.repeat))
+        network.kernel.after(network.delayMs() + 5, () =>
+          peer.process.deliver(() => peer.rendezvous.redeem(channelId, ticket)),
+        )
       network.pass(process, peer.process, () => {
         const deliver = peer.rendezvous.redeem(channelId, ticket)
         if (typeof deliver === "string") {

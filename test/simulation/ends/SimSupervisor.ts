@@ -164,6 +164,7 @@ export class SimSupervisor {
   ): void {
     const { channelId, holdfast } = open
     const refusal = this.#fence.admit(holdfast?.epoch)
+    this.process.say(`relay ${channelId} asked for under epoch ${holdfast?.epoch}: ${refusal ?? "dials"}`)
     if (refusal !== undefined) {
       this.#result(stream, channelId, refusal)
       return
