@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { type IPty, spawn as spawnPty } from "@lydell/node-pty"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { TestCluster, until as untilWithin } from "../kit/Cluster.ts"
 import { sh } from "../kit/Exec.ts"
@@ -29,8 +30,9 @@ beforeAll(async () => {
   home = (await sh(await cluster.connection("replica-1"), id, "pwd")).stdout.toString().trim()
 }, 120_000)
 const children = new Set<ChildProcess>()
+const shells = new Set<IPty>()
 afterAll(async () => {
-  for (const child of children) child.kill("SIGKILL")
+  for (const child of [...children, ...shells]) child.kill("SIGKILL")
   await cluster?.stop()
   rmSync(scratch, { recursive: true, force: true })
 }, 60_000)
@@ -144,6 +146,25 @@ const backToThree = async (name: string): Promise<void> => {
   })
 }
 
+/** A person's login shell on a terminal. */
+const startShell = (gateways: string) => {
+  const pty = spawnPty(holdfast, ["sandbox", "connect", "demo"], {
+    env: { ...process.env, HOLDFAST_GATEWAY: gateways, TERM: "xterm" },
+  })
+  const screen = { text: "" }
+  pty.onData((text) => {
+    screen.text += text
+  })
+  shells.add(pty)
+  const exited = new Promise<number>((resolve) =>
+    pty.onExit(({ exitCode }) => {
+      shells.delete(pty)
+      resolve(exitCode)
+    }),
+  )
+  return { screen, exited, type: (line: string) => pty.write(`${line}\r`) }
+}
+
 /** Everything at once through `gateways`; `loss` happens when all of it is in progress. */
 const survives = async (round: string, gateways: string, loss: () => Promise<unknown>): Promise<void> => {
   const content = randomBytes(6 * mebibyte)
@@ -177,6 +198,8 @@ const survives = async (round: string, gateways: string, loss: () => Promise<unk
     await until("the download is in progress", async () => http.bytes > 0)
     return http
   }
+  const shell = startShell(gateways)
+  shell.type("echo begun-$((40+2))")
   const half = pausedAt * "line 0\n".length
   const [http] = await Promise.all([
     downloading(),
@@ -184,6 +207,7 @@ const survives = async (round: string, gateways: string, loss: () => Promise<unk
     begun("rsync", rsync, `rsync-${round}`),
     until("ssh is in progress", async () => ssh.output.bytes > half),
     until("exec is in progress", async () => exec.output.bytes > half),
+    until("the shell is in progress", async () => shell.screen.text.includes("begun-42")),
   ])
   const upload = started("sandbox", "upload", "demo", join(scratch, `large-${round}`))
   await until("the upload is in progress", async () => partial(".holdfast-upload-") > 0)
@@ -195,6 +219,9 @@ const survives = async (round: string, gateways: string, loss: () => Promise<unk
 
   expect([await ssh.ended, ssh.output.text, ssh.output.errors]).toEqual([5, wholeText, ""])
   expect([await exec.ended, exec.output.text, exec.output.errors]).toEqual([3, wholeText, ""])
+  shell.type("echo still-$((40+3)); exit 6")
+  expect(await shell.exited).toBe(6)
+  expect(shell.screen.text).toContain("still-43")
   expect(await http.digest).toBe(sha256(content))
   expect([await scp.ended, scp.output.errors]).toEqual([0, ""])
   expect([await rsync.ended, rsync.output.errors]).toEqual([0, ""])
@@ -215,7 +242,7 @@ const urls = (first: string): string =>
     .map((name) => cluster.replica(name).url)
     .join(",")
 
-describe("ssh, scp, rsync, exec, upload and a forwarded download go on, exact, after kill -9 of", () => {
+describe("a shell, ssh, scp, rsync, exec, upload and a forwarded download go on, exact, after kill -9 of", () => {
   it("the client's replica", async () => {
     const holder = (await cluster.locate(id)).sessionHolder
     const mine = cluster.names.find((name) => name !== holder) ?? ""

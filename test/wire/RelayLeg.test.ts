@@ -3,10 +3,12 @@ import { once } from "node:events"
 import net, { type AddressInfo, type Socket } from "node:net"
 import { pipeline } from "node:stream/promises"
 import { afterEach, describe, expect, it } from "vitest"
+import { Status } from "../../src/domain/Status.ts"
+import { grpcError } from "../../src/wire/grpc/GrpcError.ts"
 import type { MethodHandler } from "../../src/wire/grpc/GrpcServer.ts"
 import { type BridgeOutcome, joinSocket } from "../../src/wire/RelayBridge.ts"
 import { RelayDuplex } from "../../src/wire/RelayDuplex.ts"
-import { clientLeg, serverLeg } from "../../src/wire/RelayLeg.ts"
+import { clientLeg, serverLeg, watchedLeg } from "../../src/wire/RelayLeg.ts"
 import { connectTo, eventually, startServer } from "./grpc/TestServer.ts"
 
 const servers: net.Server[] = []
@@ -158,5 +160,52 @@ describe("relay legs", () => {
     connection.destroy()
     expect(await failed).toContain("closed")
     await gone.promise
+  })
+})
+
+describe("a watched leg", () => {
+  const watched = async (handle: MethodHandler) => {
+    const running = await startServer({ "/t/Relay": handle })
+    const call = (await connectTo(running.url)).open("/t/Relay")
+    await call.write(Buffer.from("hello"))
+    await call.headers
+    const told = { silent: 0 }
+    const duplex = new RelayDuplex(
+      watchedLeg(call, () => {
+        told.silent += 1
+      }),
+    )
+    duplex.on("error", () => undefined)
+    return { duplex, told, closed: new Promise((resolve) => duplex.once("close", resolve)) }
+  }
+  const answering = (then: (call: Parameters<typeof serverLeg>[0]) => Promise<void>): MethodHandler => ({
+    kind: "streaming",
+    handle: async (call, incoming) => {
+      await incoming.read()
+      call.sendHeaders()
+      await then(call)
+    },
+  })
+
+  it("tells that our end gave it up while the other end said nothing", async () => {
+    const { duplex, told, closed } = await watched(
+      answering((call) => new Promise((resolve) => call.stream.once("close", resolve))),
+    )
+    duplex.destroy()
+    await closed
+    expect(told.silent).toBe(1)
+  })
+
+  it("tells nothing of one that the other end failed, ended or lost", async () => {
+    for (const end of [
+      async () => Promise.reject(grpcError(Status.UNAVAILABLE, "the other relay is gone")),
+      async () => undefined,
+      async (call: Parameters<typeof serverLeg>[0]) => call.stream.destroy(),
+    ]) {
+      const { duplex, told, closed } = await watched(answering(async (call) => void (await end(call))))
+      duplex.resume().once("end", () => duplex.destroy())
+      await closed
+      expect(told.silent).toBe(0)
+    }
   })
 })
