@@ -91,9 +91,9 @@ export class Stage {
    * Waits until these replicas are ready, every sandbox has its session at one of them, and opens through each
    * succeed. That it takes too long is a finding and not an error.
    */
-  converge(names: ReadonlyArray<string>): Effect.Effect<void> {
+  converge(names: ReadonlyArray<string>, withinMs = limits.drillConvergeMs): Effect.Effect<void> {
     const { site, clients, prober, places, idle } = this.#options
-    return untilWhole({ site, clients, prober, places, idle, names }).pipe(
+    return untilWhole({ site, clients, prober, places, idle, names }, withinMs).pipe(
       Effect.matchEffect({
         onSuccess: (tookMs) => {
           this.#convergeMs = this.#convergeMs === undefined ? undefined : Math.max(this.#convergeMs, tookMs)
@@ -101,7 +101,7 @@ export class Stage {
         },
         onFailure: (error) => {
           this.#convergeMs = undefined
-          this.#failures.push(`not whole within ${limits.drillConvergeMs / 1_000} s: ${error.message}`)
+          this.#failures.push(`not whole within ${withinMs / 1_000} s: ${error.message}`)
           return this.mark(`not whole: ${error.message}`)
         },
       }),

@@ -50,13 +50,16 @@ const run = Effect.gen(function* () {
     for (const replica of [...missedAtMs.keys()]) if (!away.includes(replica)) missedAtMs.delete(replica)
     for (const replica of away) if (!missedAtMs.has(replica)) missedAtMs.set(replica, nowMs)
     const gone = away.filter((replica) => nowMs - (missedAtMs.get(replica) ?? nowMs) >= sessionGraceMs / 2)
-    return { gone, holders: [...live, ...away.filter((replica) => !gone.includes(replica))] }
+    return { gone, live, holders: [...live, ...away.filter((replica) => !gone.includes(replica))] }
   })
 
-  /** Sessions of replicas that are gone, and sessions whose grace period nobody is counting. */
+  /**
+   * Sessions of replicas that are gone, sessions whose grace period nobody is counting, and sessions that count as
+   * lost although their replica is back.
+   */
   const sweepSessions = Effect.gen(function* () {
-    const { gone } = yield* departed
-    yield* poke(yield* sweeps.lostSessions(gone))
+    const { gone, live } = yield* departed
+    yield* poke([...(yield* sweeps.lostSessions(gone)), ...(yield* sweeps.returned(live))])
   })
 
   const sweepSandboxes = Effect.gen(function* () {

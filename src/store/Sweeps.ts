@@ -23,6 +23,11 @@ export class Sweeps extends Context.Tag("holdfast/Sweeps")<
     readonly holdersBeyond: (liveReplicas: ReadonlyArray<string>) => Found
     /** Ready sandboxes whose session is lost, or held by one of these replicas. */
     readonly lostSessions: (goneReplicas: ReadonlyArray<string>) => Found
+    /**
+     * Sandboxes that should run and whose lost session was with one of these replicas. A replica that was cut off
+     * and came back still holds it, and its supervisor knows nothing of the loss.
+     */
+    readonly returned: (liveReplicas: ReadonlyArray<string>) => Found
     /** Sandboxes in the middle of a stop or a removal, created before that time. */
     readonly unfinished: (beforeMs: number) => Found
     /** Sandboxes that should run and have no session on one of these replicas, created before that time. */
@@ -56,6 +61,14 @@ const make = Effect.gen(function* () {
           WHERE s.phase = 'Ready' AND (p.lost_at_ms IS NOT NULL OR ${oneOf(sql`p.replica`, goneReplicas)})
           ORDER BY s.id`,
         "session sweep",
+      ),
+    returned: (liveReplicas) =>
+      ids(
+        sql`SELECT s.id FROM presences p JOIN sandboxes s ON s.id = p.sandbox_id
+          WHERE ${oneOf(sql`s.phase`, shouldRun)} AND p.lost_at_ms IS NOT NULL
+            AND ${oneOf(sql`p.replica`, liveReplicas)}
+          ORDER BY s.id`,
+        "return sweep",
       ),
     unfinished: (beforeMs) =>
       ids(

@@ -53,6 +53,15 @@ describe.each(dialects)("sweeps on %s", (dialect) => {
       }),
     ))
 
+  it("find sandboxes whose lost session was with a replica that is live, also after their grace period", () =>
+    kit.run(
+      Effect.gen(function* () {
+        const sweeps = yield* populated
+        expect(yield* sweeps.returned(["a", "b"])).toEqual(["a2", "a3"])
+        expect(yield* sweeps.returned(["b"])).toEqual([])
+      }),
+    ))
+
   it("find sandboxes that should run without a session, and unfinished ones, of some age", () =>
     kit.run(
       Effect.gen(function* () {

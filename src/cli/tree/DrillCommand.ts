@@ -56,7 +56,7 @@ const scenarios = [
   ["kill-owner", "kill -9 of a replica that owns sandboxes"],
   ["kill-holder", "kill -9 of the replica that holds most sessions"],
   ["kill-both", "kill -9 of an owner and of another replica at once"],
-  ["freeze", "SIGSTOP for 30 s (--quick 12 s), SIGCONT"],
+  ["freeze", "SIGSTOP for 30 s (--quick 14 s), SIGCONT"],
   ["partition", "cut one replica off from the others and from Postgres, both ways and one way"],
   ["scale", "1, 3, 5, 2, 1 replicas"],
   ["db-restart", "restart Postgres"],

@@ -3,8 +3,8 @@ import { Effect } from "effect"
 import { limits } from "../../domain/Limits.ts"
 import { mostFrequent, needReplicas, type Scenario } from "../Stage.ts"
 
-/** Both above the lease, so that its shards are taken over. */
-const frozenMs = (quick: boolean): number => (quick ? limits.leaseMs + 2_000 : 30_000)
+/** Both above the lease, with time for a takeover. */
+const frozenMs = (quick: boolean): number => (quick ? limits.leaseMs + 6_000 : 30_000)
 
 export const freeze: Scenario = (stage) =>
   Effect.gen(function* () {
@@ -18,7 +18,10 @@ export const freeze: Scenario = (stage) =>
     yield* stage.controls.freeze(name)
     const thaw = Effect.zipRight(stage.mark(`SIGCONT of ${name}`), stage.controls.thaw(name))
     yield* stage
-      .converge(names.filter((other) => other !== name))
+      .converge(
+        names.filter((other) => other !== name),
+        lastsMs,
+      )
       .pipe(Effect.zip(Effect.sleep(lastsMs), { concurrent: true }), Effect.ensuring(Effect.ignore(thaw)))
     yield* stage.converge(names)
     yield* stage.setAway(name, false)

@@ -8,8 +8,8 @@ import { CannotRunHere, type DrillError } from "../DrillError.ts"
 import { mostFrequent, needReplicas, type Scenario, type Stage } from "../Stage.ts"
 import type { Cut, Links } from "../sites/Site.ts"
 
-/** Above the lease, so that its shards are taken over. */
-const cutMs = (quick: boolean): number => (quick ? limits.leaseMs + 1_000 : 30_000)
+/** Above the lease, with time for a takeover. */
+const cutMs = (quick: boolean): number => (quick ? limits.leaseMs + 6_000 : 30_000)
 
 const words: Readonly<Record<Cut, string>> = {
   outgoing: "nothing it sends arrives",
@@ -27,7 +27,10 @@ const cutOff = (stage: Stage, links: Links, cut: Cut): Effect.Effect<void, Drill
     yield* stage.mark(`cut ${name} off for ${lastsMs / 1_000} s: ${words[cut]}`)
     yield* links.cut(name, cut)
     yield* stage
-      .converge(names.filter((other) => other !== name))
+      .converge(
+        names.filter((other) => other !== name),
+        lastsMs,
+      )
       .pipe(
         Effect.zip(Effect.sleep(lastsMs), { concurrent: true }),
         Effect.ensuring(Effect.ignore(links.heal(name))),

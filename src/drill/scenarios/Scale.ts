@@ -66,7 +66,8 @@ const change = (stage: Stage, stopped: Array<string>, to: number): Effect.Effect
       yield* stage.controls.stop(name)
       stopped.push(name)
     }
-    yield* stage.converge(yield* stage.names)
+    // The end of a process that was stopped may not have been noted yet.
+    yield* stage.converge((yield* stage.names).filter((name) => !going.includes(name)))
     yield* untilEven(stage)
     return least
   })

@@ -1,7 +1,6 @@
 /** When a cluster is whole again, and how even. */
 import { Effect, Schedule } from "effect"
 import type { GatewayClientService } from "../../client/GatewayClient.ts"
-import { limits } from "../../domain/Limits.ts"
 import { DrillError, failed } from "../DrillError.ts"
 import type { Place } from "../load/LoadStream.ts"
 import { relativeSkew } from "../score/Figures.ts"
@@ -85,12 +84,12 @@ const look = (options: WholeOptions): Effect.Effect<void, DrillError> =>
     )
   })
 
-/** Waits; how long it took, in ms. Fails with what was still missing at the end. */
-export const untilWhole = (options: WholeOptions): Effect.Effect<number, DrillError> =>
+/** Waits; how long it took, in ms. Fails with what was still missing when that time was over. */
+export const untilWhole = (options: WholeOptions, withinMs: number): Effect.Effect<number, DrillError> =>
   Effect.suspend(() => {
     const startedAtMs = performance.now()
     return look(options).pipe(
-      Effect.retry(Schedule.spaced(50).pipe(Schedule.upTo(limits.drillConvergeMs))),
+      Effect.retry(Schedule.spaced(50).pipe(Schedule.upTo(withinMs))),
       Effect.map(() => performance.now() - startedAtMs),
     )
   })
