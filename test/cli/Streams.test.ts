@@ -208,7 +208,7 @@ describe("gateway status", () => {
     const { code, stdout } = await run("gateway", "status")
     expect(code).toBe(1)
     expect(stdout).toMatch(
-      /^REPLICA {3}LIVE {3}SHARDS {3}SESSIONS {3}RELAYS {3}AGE\na\* {8}yes {7}300 {10}2 {8}0\nb {9}no/,
+      /^REPLICA {3}LIVE {3}SHARDS {3}SESSIONS {3}RELAYS {3}STATE {5}AGE\na\* {8}yes {7}300 {10}2 {8}0 {3}serving\nb {9}no/,
     )
     expect((await run("gateway", "members", "-o", "name")).stdout).toBe("a\nb\n")
   })
