@@ -94,15 +94,16 @@ const make = Effect.gen(function* () {
       if (asked === 0 && !left) yield* endPlainSessions(startedAtMs)
     }).pipe(Effect.catchAllCause((cause) => Effect.logWarning("A batch of a drain failed", cause)))
 
-  const cutWhatIsLeft = Effect.gen(function* () {
-    yield* Effect.logWarning("The drain's deadline is over; what is left is cut").pipe(
-      Effect.annotateLogs({ remaining: remaining() }),
-    )
-    // Reset, not ended: a relay that is cut must not pass for one that is complete.
-    edge.cutRelays()
-    cut(ports.connections())
-    yield* Effect.sleep(Duration.millis(limits.drainFlushMs))
-  })
+  const cutWhatIsLeft = (why: string) =>
+    Effect.gen(function* () {
+      yield* Effect.logWarning(`${why}: what is left is cut`).pipe(
+        Effect.annotateLogs({ remaining: remaining() }),
+      )
+      // Reset, not ended: a relay that is cut must not pass for one that is complete.
+      edge.cutRelays()
+      cut(ports.connections())
+      yield* Effect.sleep(Duration.millis(limits.drainFlushMs))
+    })
 
   const work = (run: Run) =>
     Effect.gen(function* () {
@@ -125,7 +126,7 @@ const make = Effect.gen(function* () {
           (run.leaving && aloneSinceMs !== undefined && nowMs - aloneSinceMs >= limits.drainAloneMs)
         const finished = yield* Deferred.isDone(run.finished)
         if (!finished && (left === 0 || over)) {
-          if (left > 0) yield* cutWhatIsLeft
+          if (left > 0) yield* cutWhatIsLeft(heirs ? "The drain's deadline is over" : "Nobody takes over")
           yield* Effect.logInfo("Drained").pipe(
             Effect.annotateLogs({ tookMs: Math.round((yield* monotonicMs) - startedAtMs) }),
           )

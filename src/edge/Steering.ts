@@ -95,8 +95,10 @@ const make = Effect.gen(function* () {
     for (const { member, stats } of peers)
       for (const shard of stats.shards) owners.set(shard, member.incarnation)
     return [...edge.sessions.values()].flatMap((session): ReadonlyArray<Movable> => {
-      if (!movable(session) || (!draining && isStuck(session))) return []
+      if (!movable(session)) return []
       const { sessionId, sandboxId, moved, asked, acceptedAtMs = nowMs } = session
+      // Whoever drains asks again, but not at the pace at which a balancer that has not noticed sends them back.
+      if (isStuck(session) && (!draining || nowMs - acceptedAtMs < limits.steerFreshMs)) return []
       const fresh = !moved && asked === undefined && nowMs - acceptedAtMs > limits.steerFreshMs
       if (!draining && !settling && !fresh) return []
       return [{ sessionId, owner: owners.get(actors.shardOf(sandboxId)), fresh }]
