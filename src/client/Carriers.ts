@@ -79,9 +79,15 @@ export class Opening {
 const isUnauthenticated = (cause: unknown): boolean =>
   cause instanceof GrpcError && cause.code === Status.UNAUTHENTICATED
 
-/** Nothing has gone through the relay, so it may be asked for again; a target that refuses keeps refusing. */
-export const passing = (cause: unknown): boolean =>
-  cause instanceof GrpcError && cause.code === Status.UNAVAILABLE && !/dial failed/.test(cause.message)
+/**
+ * Nothing has gone through the relay, so it may be asked for again: for a while when a replica was lost on its
+ * way (the text is OpenShell's), a few times otherwise. A target that refuses keeps refusing.
+ */
+export const worthOpeningAgain = (cause: unknown, attempt: number, sinceMs: number): boolean => {
+  if (!(cause instanceof GrpcError) || cause.code !== Status.UNAVAILABLE) return false
+  if (cause.message === "relay channel dropped") return sinceMs < limits.clientOpenMs
+  return attempt < limits.clientCallAttempts && !/dial failed/.test(cause.message)
+}
 
 /** How gateways say that they, or the sandbox's supervisor, do not run commands this way. */
 export const unknownToGateway = (cause: unknown): boolean =>

@@ -13,8 +13,8 @@ export interface CallRules {
   /** How often the call is asked; 1 for one that may not be asked twice. */
   readonly attempts: number
   readonly signal?: AbortSignal | undefined
-  /** Whether an answer, too, is worth another attempt. */
-  readonly again?: (cause: unknown) => boolean
+  /** Whether an answer, too, is worth another attempt; bounds their number. */
+  readonly again?: (cause: unknown, attempt: number, sinceMs: number) => boolean
 }
 
 export class Link {
@@ -66,6 +66,7 @@ export class Link {
    * is made on another connection; one that was, while `attempts` last, when the connection was lost.
    */
   async call<A>(ask: (connection: GrpcConnection) => Promise<A>, rules: CallRules): Promise<A> {
+    const startedAtMs = performance.now()
     for (let attempt = 1; ; attempt++) {
       const connection = await this.connection()
       const probing = setInterval(
@@ -77,8 +78,8 @@ export class Link {
       } catch (cause) {
         if (rules.signal?.aborted === true || this.#closed) throw cause
         const most = neverSent(cause) ? limits.clientCallAttempts : rules.attempts
-        const again = neverSent(cause) || connectionLost(cause) || rules.again?.(cause) === true
-        if (attempt >= most || !again) throw cause
+        const lost = (neverSent(cause) || connectionLost(cause)) && attempt < most
+        if (!lost && rules.again?.(cause, attempt, performance.now() - startedAtMs) !== true) throw cause
       } finally {
         clearInterval(probing)
       }

@@ -15,10 +15,10 @@ import { clientLeg, watchedLeg } from "../wire/RelayLeg.ts"
 import {
   Opening,
   type OpenRelay,
-  passing,
   type RelayRequest,
   unknownToGateway,
   Verdicts,
+  worthOpeningAgain,
 } from "./Carriers.ts"
 import type { Link } from "./Link.ts"
 import { type StallListener, tellStalls } from "./Stalls.ts"
@@ -57,7 +57,7 @@ export async function openStream(link: Link, request: StreamRequest): Promise<Op
     .call((connection) => opening.open(connection, request.signal), {
       attempts: limits.clientCallAttempts,
       signal: request.signal,
-      again: passing,
+      again: worthOpeningAgain,
     })
     .catch((cause: unknown) => {
       if (request.kind === "exec" && unknownToGateway(cause)) return undefined

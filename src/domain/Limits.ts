@@ -202,6 +202,12 @@ export const limitsTable = {
     "ms",
     "a supervisor that did not go, or came back at once, cannot reach the other replicas: asked again after this",
   ],
+  isolationLookMs: [500, "ms", "how often a replica without proof of its locks asks whether it is alone"],
+  isolationBatch: [
+    250,
+    "sessions and connections",
+    "sent away at once by a replica that is alone: with the interval, 500 per second as in a drain",
+  ],
   drainBatch: [
     50,
     "sessions and connections",
@@ -507,6 +513,7 @@ export const limitsTable = {
   clientProbeAfterMs: [3_000, "ms", "the connection of a call that is unanswered this long is asked by PING"],
   clientProbeMs: [2_000, "ms", "a connection that answers no PING for this long is dead; as for carriers"],
   clientGateways: [16, "addresses", "gateways named at once; three replicas are usual"],
+  clientOpenMs: [3_000, "ms", "relays that were lost while they opened are opened again; as for carriers"],
   clientNotReadyMs: [2_000, "ms", "a sandbox that is not ready for longer was stopped; its streams end"],
   clientStallNoticeMs: [3_000, "ms", "shorter stalls are not worth words; a kill is over within it"],
   clientFarewellMs: [1_000, "ms", "leaving waits this long for the sandbox to know that a stream is over"],

@@ -223,6 +223,16 @@ describe("a stream fails", () => {
     expect(started.double.calls).toEqual(["ForwardTcp"])
   })
 
+  it("not at once when a replica is lost while it opens", async () => {
+    const started = await start()
+    started.double.failures.set("ForwardTcp", grpcError(Status.UNAVAILABLE, "relay channel dropped"))
+    const opening = open(started)
+    await eventually("more than a few attempts", () => started.double.calls.length > 4)
+    started.double.failures.clear()
+    const { stream } = await opening
+    expect(await answer(stream.duplex, "hello")).toBe("hello")
+  })
+
   it("with StreamRefused when the sandbox cannot reach the target", async () => {
     const started = await start()
     const closed = createServer()
