@@ -20,6 +20,7 @@ import * as ProcessDriver from "../driver/ProcessDriver.ts"
 import { ClientPorts } from "../edge/ClientPorts.ts"
 import * as ClusterEdges from "../edge/ClusterEdges.ts"
 import { Drain, DrainSettings } from "../edge/Drain.ts"
+import * as Isolation from "../edge/Isolation.ts"
 import { LocalEdge } from "../edge/LocalEdge.ts"
 import { PeerLegs } from "../edge/PeerLegs.ts"
 import { RelayOpener } from "../edge/RelayOpener.ts"
@@ -106,6 +107,7 @@ export const layer = (settings: GatewaySettings) => {
   return Layer.mergeAll(clientListeners(settings), healthListener(settings), probe).pipe(
     Layer.provideMerge(Layer.mergeAll(SandboxActor.layer, Reconciler.layer)),
     Layer.provideMerge(Layer.mergeAll(streams, SessionStream.layer, ClusterEdges.serverLayer)),
+    Layer.provideMerge(Isolation.layer),
     Layer.provideMerge(Drain.layer),
     Layer.provideMerge(Steering.layer),
     Layer.provideMerge(ClusterEdges.layer),
