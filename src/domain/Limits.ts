@@ -162,6 +162,16 @@ export const limitsTable = {
   sessionWaitMs: [15_000, "ms", "OpenShell 0.0.111 waits this long for a session before refusing a caller"],
   sessionGraceMs: [30_000, "ms", "a lost session keeps its sandbox Ready this long; two heartbeats"],
   attachTimeoutMs: [10_000, "ms", "an attach spans at most one shard takeover and one database stall"],
+  detachPauseMs: [
+    15_000,
+    "ms",
+    "longest pause before an owner is told again of a lost session; half the grace",
+  ],
+  detachForMs: [
+    3_600_000,
+    "ms",
+    "an owner that could not be told for an hour learns it from the next attach",
+  ],
   sessionLookMs: [250, "ms", "a caller held for a session also notices a member that left"],
   sessionSettleMs: [
     2_000,

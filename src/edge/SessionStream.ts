@@ -76,8 +76,16 @@ const make = Effect.gen(function* () {
         limits.attachTimeoutMs,
       )
       .pipe(
+        // Nobody else would notice: the store says that this replica, which lives, holds the session.
+        Effect.retry({
+          schedule: Schedule.exponential(limits.sessionRetryMs).pipe(
+            Schedule.union(Schedule.spaced(limits.detachPauseMs)),
+            Schedule.jittered,
+            Schedule.upTo(limits.detachForMs),
+          ),
+          while: (error) => error._tag === "Unavailable",
+        }),
         Effect.catchAll((error) =>
-          // The sweep of the owner's cluster finds the lost session from the members and the stored presence.
           Effect.logWarning("The owner could not be told of a lost session", error.message),
         ),
       )
