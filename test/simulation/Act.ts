@@ -1,5 +1,5 @@
 /** Does one action of a program to a world. */
-import { type Action, databaseIndex } from "./Program.ts"
+import { type Action, clientIndex, databaseIndex } from "./Program.ts"
 import { replicaName, sandboxName, tokenName, type World } from "./World.ts"
 
 const processOf = (world: World, index: number) =>
@@ -24,6 +24,7 @@ export const act = (world: World, action: Action, number: number): void => {
         kind: action.stream ? "stream" : "plain",
         bytes: action.bytes,
         pauseMs: action.pauseMs,
+        slow: action.bytes % 3 === 0,
       })
       return
     case "close":
@@ -50,7 +51,12 @@ export const act = (world: World, action: Action, number: number): void => {
       return
     case "cut": {
       const from = replicaName(action.from)
-      const to = action.to === databaseIndex ? database.process.name : replicaName(action.to)
+      const to =
+        action.to === databaseIndex
+          ? database.process.name
+          : action.to === clientIndex
+            ? world.client.process.name
+            : replicaName(action.to)
       if (from === to) return
       network.cut(from, to)
       if (!action.oneWay) network.cut(to, from)
@@ -83,8 +89,11 @@ export const act = (world: World, action: Action, number: number): void => {
       const sandboxId = sandboxName(action.sandbox)
       const supervisor = world.supervisors.get(sandboxId)
       if (supervisor === undefined) return
-      if (action.how === "crash") world.restartSupervisor(sandboxId)
-      else if (action.how === "freeze") {
+      if (action.how === "crash") {
+        world.restartSupervisor(sandboxId)
+        // Some come up twice in a row.
+        if (action.forMs % 2 === 1) later(world, action.forMs % 300, () => world.restartSupervisor(sandboxId))
+      } else if (action.how === "freeze") {
         world.freeze(supervisor.process, 0)
         later(world, action.forMs, () => supervisor.process.thaw())
       } else

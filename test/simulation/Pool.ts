@@ -19,6 +19,8 @@ export interface PoolOptions {
 /** A run that hangs is a failure of its own; no seed takes a hundredth of this. */
 const hungMs = 120_000
 
+const seedsPerThread = 250
+
 export const runSeeds = ({ seeds, threads, bug, ran }: PoolOptions): Promise<void> =>
   new Promise((resolve, reject) => {
     const queue = seeds[Symbol.iterator]()
@@ -31,15 +33,24 @@ export const runSeeds = ({ seeds, threads, bug, ran }: PoolOptions): Promise<voi
       if (error === undefined) resolve()
       else reject(error)
     }
-    for (let index = 0; index < threads; index += 1) {
+    /** Unfinished fibers of past simulations stay in memory: a thread is replaced now and then. */
+    const hire = () => {
       const worker = new Worker(new URL("Worker.ts", import.meta.url), {
         workerData: bug,
         resourceLimits: { maxYoungGenerationSizeMb: 64 },
       })
       workers.add(worker)
       let timer: NodeJS.Timeout | undefined
+      let left = seedsPerThread
       const next = () => {
         clearTimeout(timer)
+        if (left === 0) {
+          workers.delete(worker)
+          void worker.terminate()
+          hire()
+          return
+        }
+        left -= 1
         const { done, value } = queue.next()
         if (done === true) {
           workers.delete(worker)
@@ -59,4 +70,5 @@ export const runSeeds = ({ seeds, threads, bug, ran }: PoolOptions): Promise<voi
       })
       worker.once("error", end)
     }
+    for (let index = 0; index < threads; index += 1) hire()
   })

@@ -52,8 +52,9 @@ export interface Program {
   readonly ghost: boolean
 }
 
-/** Index that stands for the database in a cut. */
+/** Indices that stand for the database and the client in a cut. */
 export const databaseIndex = -1
+export const clientIndex = -2
 
 export const tokensPerSandbox = 2
 
@@ -71,7 +72,7 @@ const deed = (random: Random, shape: Shape): Deed => {
       sandbox,
       token,
       stream: random.chance(0.6),
-      bytes: 64 + random.below(6_000),
+      bytes: 64 + random.below(4_000),
       pauseMs: random.chance(0.5) ? 5 : Math.round(random.between(20, 1_500)),
     }
   if (roll < 0.46) return { do: "close", call: random.below(32) }
@@ -80,7 +81,7 @@ const deed = (random: Random, shape: Shape): Deed => {
   if (roll < 0.62) return { do: "stop", replica }
   if (roll < 0.7) return { do: "freeze", replica, tasks: random.below(60), forMs: forMs(random) }
   if (roll < 0.77) {
-    const to = random.below(shape.replicas + 1) - 1
+    const to = random.below(shape.replicas + 2) - 2
     return { do: "cut", from: replica, to, oneWay: random.chance(0.5), forMs: forMs(random) }
   }
   if (roll < 0.81)
@@ -88,7 +89,7 @@ const deed = (random: Random, shape: Shape): Deed => {
       do: "weather",
       loss: random.between(0, 0.05),
       repeat: random.between(0, 0.2),
-      late: random.between(0, 0.2),
+      late: random.between(0, 0.5),
     }
   if (roll < 0.85)
     return {
@@ -116,9 +117,9 @@ export const programOf = (seed: number): Program => {
     replicas: 2 + random.below(3),
     sandboxes: 1 + random.below(3),
     shards: 1 + random.below(3),
-    faultsMs: Math.round(random.between(5_000, 3 * limits.leaseMs)),
+    faultsMs: Math.round(random.between(4_000, 2 * limits.leaseMs)),
   }
-  const count = 10 + random.below(40)
+  const count = 6 + random.below(26)
   const actions = Array.from(
     { length: count },
     (): Action => ({

@@ -52,7 +52,7 @@ const play = async (world: World, { actions, shape, ghost }: Program): Promise<v
   if (ghost) silence(world)
   await world.kernel.advance(settleMs)
   await reachable(world, ghost ? 1 : 0)
-  await slotsReturn(world)
+  await slotsReturn(world, ghost ? sandboxName(0) : undefined)
   ended(world)
   if (ghost) demoted(world)
 }
@@ -70,7 +70,9 @@ const heal = (world: World): void => {
 
 const silence = (world: World): void => {
   const supervisor = world.supervisors.get(sandboxName(0))
-  if (supervisor !== undefined) world.freeze(supervisor.process, 0)
+  if (supervisor === undefined) return
+  world.freeze(supervisor.process, 0)
+  supervisor.process.sealed = true
 }
 
 /** A sandbox whose supervisor is silent is not Ready once its grace period is over. */
@@ -110,12 +112,12 @@ const reachable = async (world: World, first: number): Promise<void> => {
 }
 
 /** After all calls have ended, every token has all its connections again. */
-const slotsReturn = async (world: World): Promise<void> => {
+const slotsReturn = async (world: World, silent: string | undefined): Promise<void> => {
   for (const call of world.client.calls) call.close()
   await world.kernel.advance(3_000)
   const calls: Array<Call> = []
   for (const token of world.cluster.database.tokens.rows.values()) {
-    if (token.revoked || !isReady(world, token.sandboxId)) continue
+    if (token.revoked || token.sandboxId === silent || !isReady(world, token.sandboxId)) continue
     for (let count = 0; count < limits.connectionsPerToken; count += 1)
       calls.push(
         world.open({

@@ -12,6 +12,7 @@ import type { Process } from "./kernel/Process.ts"
 import type { Trace } from "./kernel/Trace.ts"
 import { type Shape, tokensPerSandbox } from "./Program.ts"
 import { sweep } from "./Sweep.ts"
+import { Violation } from "./Violation.ts"
 import { Watcher } from "./Watcher.ts"
 
 export const sandboxName = (index: number): string => `sandbox-${index}`
@@ -128,6 +129,16 @@ export class World {
         new SimSupervisor(this.cluster, {
           sandboxId,
           instanceId: `s${this.#instances}`,
+          consumed: (target) => {
+            const call = this.client.calls.find((one) => one.name === target)
+            if (call !== undefined && call.echoed !== call.bytes && call.outcome === undefined)
+              this.cluster.violate(
+                new Violation(
+                  "bytes",
+                  `${target} counts as consumed after ${call.echoed} of ${call.bytes} bytes`,
+                ),
+              )
+          },
           ended: (target, outcome) => this.served.set(target, outcome),
         }),
       )

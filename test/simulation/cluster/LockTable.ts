@@ -16,6 +16,7 @@ export class LockTable {
   readonly #leaseMs: number
   /** After a restart of the database shards stay with their owners this long. */
   readonly #graceMs: number
+  #listed: ReadonlyArray<Member> | undefined
   #restartedMs = Number.NEGATIVE_INFINITY
   readonly #live = new Map<string, Session>()
   readonly #shards = new Map<number, Session>()
@@ -42,6 +43,7 @@ export class LockTable {
     const session = { owner, alive: true, heardMs: this.#nowMs }
     this.#live.set(owner.name, session)
     this.#members.set(owner.name, owner)
+    this.#listed = undefined
     return session
   }
 
@@ -56,6 +58,7 @@ export class LockTable {
   end(session: Session): void {
     if (!session.alive) return
     session.alive = false
+    this.#listed = undefined
     this.onEnded(session.owner.incarnation)
     if (this.#live.get(session.owner.name) === session) this.#live.delete(session.owner.name)
     for (const [shard, holder] of this.#shards) if (holder === session) this.#shards.delete(shard)
@@ -70,15 +73,18 @@ export class LockTable {
   /** Removes a member that leaves in order. */
   leave(session: Session): void {
     this.#members.delete(session.owner.name)
+    this.#listed = undefined
     this.end(session)
   }
 
+  /** The same list as long as nothing changes. */
   members(): ReadonlyArray<Member> {
     this.#expire()
-    return [...this.#members.values()].map((member) => ({
+    this.#listed ??= [...this.#members.values()].map((member) => ({
       ...member,
       live: this.#live.get(member.name)?.owner.incarnation === member.incarnation,
     }))
+    return this.#listed
   }
 
   isLive(incarnation: string): boolean {

@@ -53,7 +53,6 @@ export class Locks {
   readonly #acquired = new Set<number>()
   readonly #leaving = new Set<number>()
   #stopped = false
-  #seen = ""
 
   constructor(options: LocksOptions) {
     this.#options = options
@@ -232,9 +231,7 @@ export class Locks {
   }
 
   #see(members: ReadonlyArray<Member>): void {
-    const seen = JSON.stringify(members)
-    if (seen === this.#seen) return
-    this.#seen = seen
+    if (members === this.members) return
     this.members = members
     this.#options.process.fork(this.#options.membership.update(members))
   }

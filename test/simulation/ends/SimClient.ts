@@ -19,6 +19,7 @@ export interface Call {
   readonly bytes: number
   readonly seed: number
   readonly via?: Replica
+  readonly slow?: boolean
   opened: boolean
   echoed: number
   /** How it ended; undefined while it runs. */
@@ -36,11 +37,15 @@ export interface CallOptions {
   readonly bytes: number
   /** Pause between two writes; a call lasts about `bytes / 256` of them. */
   readonly pauseMs: number
+  /** It reads slowly. */
+  readonly slow?: boolean
   /** Always through this replica. */
   readonly via?: Replica
 }
 
-const pieceBytes = 256
+const pieceBytes = 400
+/** How long a slow reader leaves what came unread. */
+const slowMs = 400
 
 const patternAt = (seed: number, offset: number): number =>
   (offset * 31 + (offset >>> 8) * 17 + seed * 7) & 0xff
@@ -78,7 +83,11 @@ export class SimClient {
         },
         () => undefined,
       )
-      void stream.outcome.then((outcome) => this.#over(call, outcome._tag))
+      void stream.outcome.then((outcome) => {
+        if (outcome._tag === "Reset" && outcome.by !== "local")
+          this.#fail(`${call.name} was reset although nobody gave it up: ${outcome.text}`)
+        this.#over(call, outcome._tag)
+      })
       this.#talk(call, stream, options.pauseMs)
     } else void this.#plain(call, options.pauseMs, made)
     return call
@@ -162,6 +171,10 @@ export class SimClient {
       else duplex.once("drain", () => this.process.after(pauseMs, send))
     }
     duplex.on("data", (chunk: Buffer) => {
+      if (call.slow) {
+        duplex.pause()
+        this.process.after(slowMs, () => duplex.resume())
+      }
       for (const byte of chunk) {
         if (call.echoed >= call.bytes || byte !== patternAt(call.seed, call.echoed))
           this.#fail(`${call.name} got a wrong byte at ${call.echoed} of ${call.bytes}`)

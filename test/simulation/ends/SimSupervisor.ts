@@ -33,6 +33,8 @@ const policy = {
 export interface SupervisorOptions {
   readonly sandboxId: string
   readonly instanceId: string
+  /** What was sent on a stream was consumed by the client, says the stream. */
+  readonly consumed: (target: string) => void
   /** A stream has ended at this end. */
   readonly ended: (target: string, outcome: string) => void
 }
@@ -75,6 +77,7 @@ export class SimSupervisor {
 
   #serve(target: string, duplex: ResumableDuplex): void {
     duplex.pipe(duplex)
+    duplex.once("finish", () => this.#options.consumed(target))
     void duplex.outcome.then((outcome) => this.#options.ended(target, outcome._tag))
   }
 

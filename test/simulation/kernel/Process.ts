@@ -34,6 +34,8 @@ export class Process implements Scheduler.Scheduler {
   readonly random: Random
   readonly streamClock: StreamClock
   state: ProcessState = "running"
+  /** Frozen for good. */
+  sealed = false
   /** Set clocks differ from process to process and jump; monotonic ones do not. */
   wallOffsetMs = 0
   #tasks: Array<() => void> = []
@@ -132,7 +134,7 @@ export class Process implements Scheduler.Scheduler {
 
   thaw(): void {
     this.#freezeIn = undefined
-    if (this.state !== "frozen") return
+    if (this.state !== "frozen" || this.sealed) return
     this.state = "running"
     this.say("is thawed")
     const held = this.#held

@@ -17,7 +17,7 @@ export const fairWeather: Weather = { loss: 0, repeat: 0, late: 0 }
 const lateMs = 400
 
 /** A connection whose other side was silent for this long is given up (keepalive and its timeout). */
-export const silenceMs = 8_000
+export const silenceMs = 4_000
 
 /** One side of a connection. */
 export interface Side {
