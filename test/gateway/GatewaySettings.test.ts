@@ -1,0 +1,54 @@
+import { Effect, Either } from "effect"
+import { describe, expect, it } from "vitest"
+import { load } from "../../src/gateway/GatewaySettings.ts"
+
+const required = {
+  HOLDFAST_DATABASE_URL: "sqlite:x",
+  HOLDFAST_PEER_CA: "ca",
+  HOLDFAST_PEER_CERT: "cert",
+  HOLDFAST_PEER_KEY: "key",
+  HOLDFAST_JWT_DIR: "jwt",
+}
+
+const settings = (environment: Readonly<Record<string, string>>) =>
+  Effect.runSync(Effect.either(load({}, { ...required, ...environment })))
+
+const urlOf = (environment: Readonly<Record<string, string>>) =>
+  Either.match(settings(environment), { onLeft: ({ message }) => message, onRight: ({ url }) => url })
+
+describe("where supervisors reach a replica", () => {
+  it("is what it listens on, in the scheme that it serves", () => {
+    expect(urlOf({ HOLDFAST_LISTEN: "10.0.0.7:8080,127.0.0.1:17670" })).toBe("http://10.0.0.7:8080")
+    expect(urlOf({ HOLDFAST_LISTEN: "[fd00::7]:8080", HOLDFAST_TLS_CERT: "c", HOLDFAST_TLS_KEY: "k" })).toBe(
+      "https://[fd00::7]:8080",
+    )
+  })
+
+  it("is unknown when it listens on every address, unless it is named", () => {
+    expect(urlOf({ HOLDFAST_LISTEN: "0.0.0.0:8080" })).toBe("")
+    expect(urlOf({ HOLDFAST_LISTEN: "[::]:8080" })).toBe("")
+    expect(urlOf({ HOLDFAST_LISTEN: "0.0.0.0:8080", HOLDFAST_ADVERTISE_URL: "https://r1.example" })).toBe(
+      "https://r1.example",
+    )
+  })
+
+  it("is an http or https URL", () => {
+    expect(urlOf({ HOLDFAST_ADVERTISE_URL: "r1:8080" })).toContain("HOLDFAST_ADVERTISE_URL 'r1:8080'")
+  })
+})
+
+describe("the settings of a drain", () => {
+  it("have defaults, and refuse what would not drain", () => {
+    expect(Either.getOrThrow(settings({}))).toMatchObject({
+      drainBatch: 50,
+      drainIntervalMs: 100,
+      drainDeadlineMs: 60_000,
+    })
+    for (const [name, value] of [
+      ["HOLDFAST_DRAIN_BATCH", "0"],
+      ["HOLDFAST_DRAIN_INTERVAL_MS", "1"],
+      ["HOLDFAST_DRAIN_DEADLINE_MS", "-1"],
+    ] as const)
+      expect(urlOf({ [name]: value })).toContain(name)
+  })
+})
