@@ -57,6 +57,14 @@ await step("generated code is fresh", () => wireIsFresh(remainingMs()))
 await step("generated docs are fresh", async () => problems(await docsAreFresh()))
 await step("Kubernetes manifests", async () => problems(await manifestsRender(remainingMs())))
 await step("files and layers", () => problems(fileProblems(root)))
+await step("simulation", async () => {
+  const { passed: sound, output } = await run(
+    ["node", "test/simulation/main.ts", "--seeds", "1000", "--seconds", "120"],
+    { timeoutMs: remainingMs() },
+  )
+  if (sound) say(`       ${output.trim()}`)
+  return { passed: sound, output }
+})
 await tests("tests", "units", true)
 await tests("tests with real processes", "processes", false)
 

@@ -12,6 +12,7 @@ import { shrink } from "./Shrink.ts"
 const usage = `Runs simulated clusters from seeds, and checks every step.
 
   --seeds N     this many seeds (default 1000)
+  --seconds N   no new seeds after this long
   --from S      the first seed (default: drawn; it is printed)
   --seed S      replay one seed with its whole trace, shrunk if it fails
   --bug NAME    with a planted mistake: ${Object.keys(bugs).join(", ")}
@@ -23,6 +24,7 @@ const usage = `Runs simulated clusters from seeds, and checks every step.
 const { values } = parseArgs({
   options: {
     seeds: { type: "string", default: "1000" },
+    seconds: { type: "string", default: "36000" },
     from: { type: "string" },
     seed: { type: "string" },
     bug: { type: "string" },
@@ -78,6 +80,10 @@ const replay = async (program: Program): Promise<boolean> => {
   return false
 }
 
+function* drawn(from: number, count: number, untilMs: number): Generator<number> {
+  for (let seed = from; seed < from + count && performance.now() < untilMs; seed += 1) yield seed
+}
+
 const many = async (): Promise<boolean> => {
   const count = Number(values.seeds)
   const from = values.from === undefined ? 1 + Math.floor(Math.random() * 1e9) : Number(values.from)
@@ -94,7 +100,7 @@ const many = async (): Promise<boolean> => {
         failed.push({ seed: program.seed, hash, virtualMs: ms, violation: `${about}: ${violation.message}` })
     }
   await runSeeds({
-    seeds: Array.from({ length: count }, (_, index) => from + index),
+    seeds: drawn(from, count, beganMs + Number(values.seconds) * 1_000),
     threads: Number(values.threads),
     bug,
     ran: (ran) => {
