@@ -12,7 +12,7 @@ afterEach(async () => {
 })
 
 /** A gateway that joins a supervisor with a client, whichever comes first. */
-const joined = async () => {
+const joined = async (deaf = false) => {
   const legs: Array<RelayLeg> = []
   const server = createGrpcServer({
     router: () => ({
@@ -29,14 +29,22 @@ const joined = async () => {
   })
   const { port } = await server.listen(0, "127.0.0.1")
   cleanups.push(() => server.close(0))
-  const open = async () => {
+  const open = async (listens: boolean) => {
     const connection = await GrpcConnection.connect({ url: `http://127.0.0.1:${port}` })
     cleanups.push(() => connection.destroy())
     const call = connection.open("/test.Test/Relay")
     await call.headers
-    return new RelayDuplex(clientLeg(call))
+    const leg = clientLeg(call)
+    if (!listens) {
+      leg.stream.pause()
+      leg.stream.on("error", () => {})
+    }
+    return listens ? new RelayDuplex(leg) : undefined
   }
-  return { supervisor: await open(), client: await open(), legs }
+  const supervisor = await open(!deaf)
+  const client = await open(true)
+  if (client === undefined) throw new Error("no client")
+  return { supervisor, client, legs }
 }
 
 const fate = (duplex: RelayDuplex): Promise<string> =>
@@ -47,10 +55,18 @@ const fate = (duplex: RelayDuplex): Promise<string> =>
   })
 
 describe("a relay that is cut", () => {
+  it("does not look complete to the client while the supervisor has not heard of it", async () => {
+    const { client, legs } = await joined(true)
+    const clients = fate(client)
+    legs[0]?.abort("relay channel dropped")
+    expect(await clients).toBe("relay channel dropped")
+  })
+
   it.each(["the supervisor", "the client"])(
     "fails at both ends when the leg of %s is aborted",
     async (side) => {
       const { supervisor, client, legs } = await joined()
+      if (supervisor === undefined) throw new Error("no supervisor")
       client.write("half of it")
       await new Promise((resolve) => supervisor.once("readable", resolve))
       supervisor.read()
