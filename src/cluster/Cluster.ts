@@ -1,16 +1,15 @@
 /** Effect Cluster as Holdfast runs it: own storage, own transport, settings that fail over in a fraction of a second. */
-import {
-  MessageStorage,
-  RunnerAddress,
-  RunnerHealth,
-  RunnerServer,
-  type RunnerStorage,
-  type Runners,
-  type Sharding,
-  ShardingConfig,
-} from "@effect/cluster"
-import { SocketServer } from "@effect/platform"
-import { RpcSerialization, RpcServer } from "@effect/rpc"
+import * as MessageStorage from "@effect/cluster/MessageStorage"
+import * as RunnerAddress from "@effect/cluster/RunnerAddress"
+import * as RunnerHealth from "@effect/cluster/RunnerHealth"
+import * as RunnerServer from "@effect/cluster/RunnerServer"
+import type * as RunnerStorage from "@effect/cluster/RunnerStorage"
+import type * as Runners from "@effect/cluster/Runners"
+import type * as Sharding from "@effect/cluster/Sharding"
+import * as ShardingConfig from "@effect/cluster/ShardingConfig"
+import * as SocketServer from "@effect/platform/SocketServer"
+import * as RpcSerialization from "@effect/rpc/RpcSerialization"
+import * as RpcServer from "@effect/rpc/RpcServer"
 import { Duration, Effect, Layer, Option } from "effect"
 import { limits } from "../domain/Limits.ts"
 import { ClusterConfig } from "./ClusterConfig.ts"
