@@ -437,7 +437,11 @@ export const limitsTable = {
   drillSamples: [100_000, "samples", "times kept of one stream or probe; an hour at 30 a second"],
   drillConvergeMs: [60_000, "ms", "a cluster that is not whole by then does not heal by itself"],
   drillProbeMs: [200, "ms", "pause between opens through one replica: they cost the machine that is drilled"],
-  drillProbesAtOnce: [8, "opens", "under way through one replica; a slow one must not hide the next"],
+  drillProbesAtOnce: [
+    3,
+    "opens",
+    "under way through one replica: a slow one must not hide the next, nor all fill a sandbox's 20 connections",
+  ],
   drillProbeTimeoutMs: [20_000, "ms", "an open that takes longer fails; above every wait for a session"],
   drillEvenMs: [30_000, "ms", "sessions are even by then after a change, or the drill says how uneven"],
   drillMemoryMs: [500, "ms", "pause between looks at the replicas' memory; peaks last longer"],

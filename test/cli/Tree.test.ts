@@ -120,6 +120,30 @@ describe("the command line", () => {
       json: true,
     })
   })
+
+  it("passes the drill's scenario and options on", async () => {
+    const { code, seen } = await run("drill", "roll")
+    expect(code).toBe(44)
+    const defaults = { scenario: "roll", local: false, stateDirectory: ".holdfast", idle: 0, forMs: 60_000 }
+    expect(seen.drill).toMatchObject({ ...defaults, quick: false, json: false, by: undefined })
+    const options = [
+      "--local",
+      "--quick",
+      "--streams",
+      "200",
+      "--idle",
+      "1000",
+      "--for",
+      "5s",
+      "--by",
+      "proxy",
+    ]
+    expect((await run("drill", "watch", ...options)).seen.drill).toMatchObject({
+      ...{ scenario: "watch", local: true, quick: true, streams: 200, idle: 1_000 },
+      ...{ forMs: 5_000, by: "proxy", json: false },
+    })
+    expect((await run("drill", "roll", "-o", "json")).seen.drill).toMatchObject({ json: true })
+  })
 })
 
 describe("global options", () => {

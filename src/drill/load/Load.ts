@@ -177,7 +177,8 @@ export const start = (options: LoadOptions): Effect.Effect<Load, never, Scope.Sc
         })
       }).pipe(Effect.retry(Schedule.spaced(50).pipe(Schedule.upTo(limits.drillWorkingMs)))),
       beginWindow: Effect.sync(() => {
-        for (const { stall, latenciesMs } of streams) {
+        for (const { tally, stall, latenciesMs } of streams) {
+          tally.beginWindow()
           stall.beginWindow(performance.now())
           latenciesMs.length = 0
         }

@@ -61,6 +61,14 @@ export class Tally {
     this.#carried = false
   }
 
+  /** Forgets errors and operations from before the fault: a busy machine may refuse a first attempt. */
+  beginWindow(): void {
+    this.#brokenStreams = 0
+    this.#operations = 0
+    this.#failedOperations = 0
+    this.#texts.clear()
+  }
+
   operation(): void {
     this.works()
     this.#operations += 1
