@@ -18,41 +18,13 @@ import { schemaName } from "../store/SchemaName.ts"
 import { ClusterConfig } from "./ClusterConfig.ts"
 import { lockClasses } from "./LockNumbers.ts"
 import { type LockSession, makeLockSession } from "./LockSession.ts"
+import { type MemberRow, memberOf, memberRows, metadataOf } from "./MemberRow.ts"
 import { type Member, Membership } from "./Membership.ts"
 import { makeFenceCheck, Ownership } from "./Ownership.ts"
-
-interface MemberRow {
-  readonly machine_id: number
-  readonly name: string
-  readonly incarnation: string
-  readonly address: string
-  readonly url: string
-  readonly version: string
-  readonly started_at_ms: string
-  readonly metadata: string
-  readonly alive: boolean
-  readonly postmaster_age_ms: string
-}
-
-/** What a member says of itself in its row; other keys are for later releases. */
-const metadataOf = (draining: boolean) => JSON.stringify({ draining })
-
-const isDraining = (metadata: string): boolean => {
-  try {
-    const said: unknown = JSON.parse(metadata)
-    return typeof said === "object" && said !== null && "draining" in said && said.draining === true
-  } catch {
-    return false
-  }
-}
+import { makeShardReleases } from "./ShardReleases.ts"
 
 const persistence = <A, R>(effect: Effect.Effect<A, Unavailable, R>) =>
   Effect.mapError(effect, (cause) => new PersistenceError({ cause }))
-
-export const hostPort = (address: string) => {
-  const colon = address.lastIndexOf(":")
-  return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) }
-}
 
 const make = Effect.gen(function* () {
   const config = yield* ClusterConfig
@@ -174,6 +146,13 @@ const make = Effect.gen(function* () {
       return wanted.filter((shard) => epochs.has(shard))
     })
 
+  const release = makeShardReleases((shards) =>
+    session.query("SELECT pg_advisory_unlock($1, shard) FROM unnest($2::int[]) AS shard", [
+      locks.shard,
+      shards,
+    ]),
+  )
+
   const releaseAll = Effect.suspend(() => {
     epochs.clear()
     return session.query(
@@ -192,31 +171,10 @@ const make = Effect.gen(function* () {
       ])
       published = draining
     }
-    const rows = yield* session.query<MemberRow>(
-      `SELECT r.machine_id, r.name, r.incarnation, r.address, r.url, r.version, r.started_at_ms, r.metadata,
-              l.objid IS NOT NULL AS alive,
-              floor(extract(epoch FROM now() - pg_postmaster_start_time()) * 1000)::bigint AS postmaster_age_ms
-       FROM cluster_runners r
-       LEFT JOIN pg_locks l ON l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
-         AND l.classid = $1::int::oid AND l.objid = r.machine_id::oid
-         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-       WHERE r.incarnation <> ''
-       ORDER BY r.machine_id`,
-      [locks.live],
-    )
+    const rows = yield* session.query<MemberRow>(memberRows, [locks.live])
     const settling = rows.some((row) => Number(row.postmaster_age_ms) < limits.databaseRestartGraceMs)
     const wasLive = new Set(lastKnown.filter((m) => m.live).map((m) => m.incarnation))
-    lastKnown = rows.map((row) => ({
-      ...hostPort(row.address),
-      name: row.name,
-      incarnation: row.incarnation,
-      machineId: row.machine_id,
-      url: row.url,
-      version: row.version,
-      startedAtMs: Number(row.started_at_ms),
-      live: row.alive || (settling && wasLive.has(row.incarnation)),
-      draining: isDraining(row.metadata),
-    }))
+    lastKnown = rows.map((row) => memberOf(row, settling && wasLive.has(row.incarnation)))
     yield* membership.update(lastKnown)
     return lastKnown
   })
@@ -278,8 +236,7 @@ const make = Effect.gen(function* () {
     release: (_, shard) =>
       persistence(
         Effect.suspend(() => {
-          if (!epochs.delete(shard.id)) return Effect.void
-          return Effect.asVoid(session.query("SELECT pg_advisory_unlock($1, $2)", [locks.shard, shard.id]))
+          return epochs.delete(shard.id) ? release(shard.id) : Effect.void
         }),
       ),
     releaseAll: () => persistence(Effect.asVoid(releaseAll)),

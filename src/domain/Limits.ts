@@ -50,6 +50,7 @@ export const limitsTable = {
     "ms",
     "hides the one-second pause of the sharding loop, stays below its timeout",
   ],
+  shardReleaseMs: [5, "ms", "shards that are given back within this go in one statement"],
   databaseRestartGraceMs: [
     2_000,
     "ms",
