@@ -35,10 +35,11 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
           yield* state.announce
           yield* Effect.logInfo("Session lost").pipe(Effect.annotateLogs({ session: presence.sessionId }))
         }
+        // A loss in the future was written by a replica whose clock is ahead.
+        const leftMs = Math.min(sessionGraceMs, Math.max(0, lostAtMs + sessionGraceMs - nowMs))
         yield* FiberHandle.run(
           grace,
           Effect.gen(function* () {
-            yield* Effect.sleep(Duration.millis(Math.max(0, lostAtMs + sessionGraceMs - nowMs)))
             const overMs = yield* Clock.currentTimeMillis
             if (state.presence()?.lostAtMs !== undefined)
               yield* state.change((status) => Phase.graceOver(status, overMs))
@@ -46,7 +47,10 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
             Effect.retry({ schedule: Schedule.exponential(100), times: 5 }),
             // The sweep finds it again if the store was away for all of these.
             Effect.catchAll((error) => Effect.logWarning("Grace period could not be ended", error)),
+            Effect.delay(Duration.millis(leftMs)),
           ),
+          // A grace period that runs is not begun again: somebody may have set this replica's clock meanwhile.
+          { onlyIfMissing: true },
         )
       })
 
