@@ -57,12 +57,14 @@ export const bugs = {
     },
   })),
   "store-ignores-epochs": bug("the database takes writes of former owners", 1_000, () => ({
+    overlooks: ["proof"],
     storeFences: false,
     ownership: heldIsEnough,
   })),
   "edge-ignores-epochs": bug("an edge obeys former owners", 1_000, () => {
     const highest = raised()
     return {
+      overlooks: ["proof"],
       ownership: heldIsEnough,
       edge: (edge, { incarnation }) => {
         const pass = <R extends { readonly fence: { readonly shard: number; readonly epoch: number } }>(

@@ -73,7 +73,7 @@ const deed = (random: Random, shape: Shape): Deed => {
       token,
       stream: random.chance(0.6),
       bytes: 64 + random.below(4_000),
-      pauseMs: random.chance(0.5) ? 5 : Math.round(random.between(20, 1_500)),
+      pauseMs: random.pick([1, 5, Math.round(random.between(20, 1_500))]) ?? 5,
     }
   if (roll < 0.46) return { do: "close", call: random.below(32) }
   if (roll < 0.53) return { do: "crash", replica }

@@ -78,7 +78,7 @@ export class Cluster {
   readonly shardOf = (sandboxId: string): number => Math.abs(Hash.string(sandboxId) % this.shards.length) + 1
 
   violate(violation: Violation): void {
-    this.violation ??= violation
+    if (!this.rules.overlooks.includes(violation.kind)) this.violation ??= violation
   }
 
   start(name: string): Replica {

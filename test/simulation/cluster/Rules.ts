@@ -23,6 +23,8 @@ export interface Rules {
   readonly storeFences: boolean
   readonly sessionGraceMs: number
   readonly core: Core
+  /** Kinds of violations that are overlooked, to see whether another check notices a mistake as well. */
+  readonly overlooks: ReadonlyArray<string>
 }
 
 /** The real one, watched. */
@@ -54,4 +56,5 @@ export const soundRules: Rules = {
   storeFences: true,
   sessionGraceMs: graceMs,
   core: makeCore(),
+  overlooks: [],
 }

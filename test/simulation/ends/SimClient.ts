@@ -167,7 +167,8 @@ export class SimClient {
       sent += length
       const more = duplex.write(piece)
       if (sent >= call.bytes) duplex.end()
-      else if (more) this.process.after(pauseMs, send)
+      else if (more && pauseMs > 1) this.process.after(pauseMs, send)
+      else if (more) send()
       else duplex.once("drain", () => this.process.after(pauseMs, send))
     }
     duplex.on("data", (chunk: Buffer) => {
