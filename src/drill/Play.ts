@@ -34,10 +34,11 @@ export interface PlayOptions {
 }
 
 const paceOf = ({ streams, quick }: PlayOptions): Pace => ({
-  // Two hundred streams at this pace are about a thousand pieces a second, which two cores relay with ease.
-  intervalMs: Math.max(50, streams / 2),
+  // All streams together send some four hundred pieces a second at most: a larger load would keep two cores busy,
+  // and then stalls would tell of the load and not of the fault.
+  intervalMs: Math.max(50, streams * 2),
   pieceBytes: 1_024,
-  fileBytes: quick ? 262_144 : 2_097_152,
+  fileBytes: quick ? 262_144 : 1_048_576,
   outputMs: quick ? 2_000 : 10_000,
 })
 
