@@ -138,6 +138,7 @@ const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const { channelId, rendezvous } = entry.request
       if (entry.client === undefined) {
+        if (supervisor.stream.destroyed) return yield* gone()
         const deliver = peerLegs.rendezvous.redeem(channelId, rendezvous.ticket)
         if (typeof deliver === "string") return yield* gone()
         carry(entry, supervisor, "local")
@@ -146,6 +147,11 @@ const make = Effect.gen(function* () {
       }
       const { client } = entry
       const leg = yield* Effect.tryPromise({ try: () => client.leg, catch: gone })
+      // Its supervisor may have left meanwhile; that it closes would not be told again.
+      if (supervisor.stream.destroyed) {
+        leg.abort(droppedText)
+        return yield* gone()
+      }
       carry(entry, supervisor, "peer")
       void splice(supervisor, leg, {
         guardA: true,
