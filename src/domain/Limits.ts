@@ -121,7 +121,7 @@ export const limitsTable = {
     "ms",
     "how often a replica looks whether it is quiet and holds memory that it does not use",
   ],
-  heapQuietPercent: [15, "%", "an event loop busier than this is not interrupted to give memory back"],
+  heapQuietPercent: [25, "%", "an event loop busier than this is not interrupted to give memory back"],
   heapGrowthPercent: [
     300,
     "%",

@@ -46,13 +46,16 @@ export const boundHeapGrowth: Effect.Effect<void, never, Scope.Scope> = Effect.a
   ),
 )
 
-const isFunction = (value: unknown): value is () => void => typeof value === "function"
+type Collect = (options: { readonly type: "major"; readonly flavor: "last-resort" }) => void
+
+const isFunction = (value: unknown): value is Collect => typeof value === "function"
 
 /** The engine's own collection, which Node shows only to contexts made after it was asked for. */
 const collector = (): (() => void) => {
   setFlagsFromString("--expose-gc")
   const found: unknown = runInNewContext("gc")
-  return isFunction(found) ? found : () => undefined
+  // In one pass the engine would keep what only finalizers release: sockets and HTTP/2 sessions that are gone.
+  return isFunction(found) ? () => found({ type: "major", flavor: "last-resort" }) : () => undefined
 }
 
 /**
