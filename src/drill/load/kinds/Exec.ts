@@ -6,7 +6,7 @@ import { Collector } from "../Collector.ts"
 import { brokenBy, StreamBroken, type StreamContext, type StreamLife } from "../LoadStream.ts"
 
 /** Between commands, in intervals of the pace: a command costs the sandbox a process. */
-const pauseIntervals = 4
+const pauseIntervals = 8
 
 export const execs: StreamLife = (context) =>
   Effect.gen(function* () {

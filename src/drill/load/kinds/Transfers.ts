@@ -11,8 +11,8 @@ import { randomContent } from "../../check/Content.ts"
 import { Collector } from "../Collector.ts"
 import { brokenBy, type StreamBroken, type StreamContext, type StreamLife } from "../LoadStream.ts"
 
-/** Between transfers, in intervals of the pace. */
-const pauseIntervals = 5
+/** Between transfers, in intervals of the pace: each starts several processes in the sandbox. */
+const pauseIntervals = 20
 
 const attempt = <A>(work: () => Promise<A>): Effect.Effect<A, StreamBroken> =>
   Effect.tryPromise({ try: work, catch: brokenBy })
