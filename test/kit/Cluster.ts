@@ -62,6 +62,11 @@ export class TestCluster {
     rmSync(this.stateDir, { recursive: true, force: true })
   }
 
+  /** Runs with the life of the cluster as its scope. */
+  scoped<A, E>(effect: Effect.Effect<A, E, Scope.Scope>): Promise<A> {
+    return Effect.runPromise(Scope.extend(effect, this.#scope))
+  }
+
   get names(): ReadonlyArray<string> {
     return this.local.replicas().map((replica) => replica.name)
   }
