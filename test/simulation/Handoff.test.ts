@@ -5,7 +5,8 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { limits } from "../../src/domain/Limits.ts"
-import { soundRules } from "./cluster/Rules.ts"
+import { bugs } from "./Bugs.ts"
+import { type Rules, soundRules } from "./cluster/Rules.ts"
 import type { Call } from "./ends/SimClient.ts"
 import { Trace } from "./kernel/Trace.ts"
 import { replicaName, sandboxName, tokenName, World } from "./World.ts"
@@ -119,28 +120,33 @@ const wait = (ms: number): Step =>
   )
 
 /** In a cluster at rest an open succeeds exactly while the token has a slot left. */
-const open = step(
-  "open a connection",
-  (model) => model.calm && model.attached,
-  async (model, world) => {
-    const call = world.open({
-      name: `connection ${world.client.calls.length}`,
-      sandboxId: sandbox,
-      token,
-      kind: "plain",
-      bytes: 2_000,
-      pauseMs: 600_000,
-    })
-    await world.kernel.advance(1_500)
-    const held = model.open.filter((one) => one.outcome === undefined).length
-    if (held < limits.connectionsPerToken) {
-      expect(call.outcome).toBe(undefined)
-      expect(call.opened).toBe(true)
-      model.open.push(call)
-    } else expect(call.outcome).toContain("connection limit reached")
-    expect(world.watcher.held(token)).toBe(model.open.filter((one) => one.outcome === undefined).length)
-  },
-)
+const openOne = async (model: Model, world: World): Promise<void> => {
+  const call = world.open({
+    name: `connection ${world.client.calls.length}`,
+    sandboxId: sandbox,
+    token,
+    kind: "plain",
+    bytes: 2_000,
+    pauseMs: 600_000,
+  })
+  await world.kernel.advance(1_500)
+  const held = model.open.filter((one) => one.outcome === undefined).length
+  if (held < limits.connectionsPerToken) {
+    expect(call.outcome).toBe(undefined)
+    expect(call.opened).toBe(true)
+    model.open.push(call)
+  } else expect(call.outcome).toContain("connection limit reached")
+  expect(world.watcher.held(token)).toBe(model.open.filter((one) => one.outcome === undefined).length)
+}
+
+const open = (count: number): Step =>
+  step(
+    `open ${count} connections`,
+    (model) => model.calm && model.attached,
+    async (model, world) => {
+      for (let opened = 0; opened < count; opened += 1) await openOne(model, world)
+    },
+  )
 
 const close = (pick: number): Step =>
   step(
@@ -188,8 +194,8 @@ const steps = fc.commands(
     index.map(thaw),
     fc.constant(attach),
     fc.integer({ min: 1, max: 9_000 }).map(wait),
-    fc.constant(open),
-    fc.constant(open),
+    fc.integer({ min: 1, max: 4 }).map(open),
+    fc.integer({ min: 1, max: 4 }).map(open),
     fc.nat({ max: 20 }).map(close),
     fc.constant(settle),
     fc.constant(settle),
@@ -197,25 +203,37 @@ const steps = fc.commands(
   { maxCommands: 16, size: "max" },
 )
 
+const property = (rules: () => Rules) =>
+  fc.asyncProperty(fc.nat(), steps, async (seed, program) => {
+    const shape = { replicas, sandboxes: 1, shards: 1, faultsMs: 0 }
+    const world = new World(seed, shape, rules(), new Trace())
+    await world.kernel.advance(3_000)
+    const model: Model = {
+      up: new Map(world.replicas.map(({ name }) => [name, "running" as const])),
+      attached: true,
+      open: [],
+      calm: true,
+    }
+    await fc.asyncModelRun(() => ({ model, real: world }), program)
+    await settle.run(model, world)
+  })
+
 describe("handing a sandbox from replica to replica", () => {
   it("keeps one owner, the newest session and exact slots in every program", {
     timeout: 240_000,
   }, async () => {
     await fc.assert(
-      fc.asyncProperty(fc.nat(), steps, async (seed, program) => {
-        const shape = { replicas, sandboxes: 1, shards: 1, faultsMs: 0 }
-        const world = new World(seed, shape, soundRules, new Trace())
-        await world.kernel.advance(3_000)
-        const model: Model = {
-          up: new Map(world.replicas.map(({ name }) => [name, "running" as const])),
-          attached: true,
-          open: [],
-          calm: true,
-        }
-        await fc.asyncModelRun(() => ({ model, real: world }), program)
-        await settle.run(model, world)
-      }),
+      property(() => soundRules),
       { numRuns: 60, interruptAfterTimeLimit: 60_000, markInterruptAsFailure: false },
     )
   })
+
+  it.each(["slot-forgotten", "second-attach-ignored"] as const)(
+    "would notice the mistake %s",
+    { timeout: 120_000 },
+    async (name) => {
+      const { failed } = await fc.check(property(bugs[name].rules), { numRuns: 100, endOnFailure: true })
+      expect(failed).toBe(true)
+    },
+  )
 })
