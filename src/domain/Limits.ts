@@ -115,7 +115,12 @@ export const limitsTable = {
     "MB",
     "a replica's heap may grow to this before a full collection; 10,000 sessions in 512 MB",
   ],
-  heapGarbageMb: [64, "MB", "garbage that a replica may always gather between full collections"],
+  heapGrowthLeastPercent: [
+    60,
+    "%",
+    "a heap beyond that total still grows by this: measured, with less a burst of attaches is spent on collections",
+  ],
+  heapGarbageMb: [64, "MB", "a quiet replica gives back what it holds beyond this"],
   heapLookMs: [
     20_000,
     "ms",

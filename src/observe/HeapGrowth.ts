@@ -11,11 +11,10 @@ import { limits } from "../domain/Limits.ts"
 
 const mebibyte = 1_048_576
 
-/** In percent of what lives: up to a total of `heapTotalMb`, and never less than `heapGarbageMb`. */
+/** In percent of what lives: up to a total of `heapTotalMb`, and never less than `heapGrowthLeastPercent`. */
 export const growthPercent = (liveBytes: number): number => {
   const liveMb = Math.max(1, liveBytes / mebibyte)
-  const allowedMb = Math.max(limits.heapGarbageMb, limits.heapTotalMb - liveMb)
-  return Math.max(1, Math.round((100 * allowedMb) / liveMb))
+  return Math.max(limits.heapGrowthLeastPercent, Math.round((100 * (limits.heapTotalMb - liveMb)) / liveMb))
 }
 
 const apply = (): void =>
