@@ -36,6 +36,12 @@ const session = (status: "True" | "False", reason: string, message: string): Con
 /** Phases in which a session changes nothing about the phase. */
 const deaf: ReadonlySet<SandboxPhase> = new Set(["Deleting", "Error", "Stopping", "Stopped"])
 
+/** Phases that the sandbox's sessions do not outlive. */
+const over: ReadonlySet<SandboxPhase> = new Set(["Deleting", "Stopping", "Stopped"])
+
+/** Whether a session may be the sandbox's. */
+export const admits = (status: SandboxStatus): boolean => !over.has(status.phase)
+
 export const initial = (nowMs: number): SandboxStatus =>
   to(
     {

@@ -56,9 +56,12 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
 
     const attach = (claim: AttachRequest) =>
       Effect.gen(function* () {
-        yield* state.current
+        const { status } = yield* state.current
         const previous = state.presence()
         const proof = yield* fence
+        // On its way while the sandbox stopped, and of a supervisor that is no more: nothing is left to order it by.
+        if (!Phase.admits(status))
+          return { _tag: "Rejected", reason: `the sandbox is ${status.phase}` } satisfies AttachReply
         const verdict = Supersede.decide(previous, previous?.retiredInstances ?? [], claim)
         if (verdict._tag === "Refuse")
           return { _tag: "Rejected", reason: verdict.reason } satisfies AttachReply

@@ -56,6 +56,13 @@ describe("phases of a sandbox", () => {
     )
   })
 
+  it("admits no session from the moment it stops until it starts, nor while it is deleted", () => {
+    const stopped = [Phase.stopping, Phase.stopped, Phase.deleting]
+    const ready = Phase.attached(Phase.initial(at), "i-1", at)
+    expect(stopped.map((step) => Phase.admits(step(ready, at)))).toEqual([false, false, false])
+    expect(Phase.admits(Phase.starting(Phase.stopped(ready, at), at))).toBe(true)
+  })
+
   it("ignores the exit report of another instance", () => {
     const ready = Phase.attached(Phase.initial(at), "i-2", at)
     expect(Phase.exited(ready, "i-1", 1, at)).toBe(ready)

@@ -172,6 +172,11 @@ export class Watcher implements Watch {
       this.#sessions.set(sandboxId, { instance, connection, id: presence.sessionId })
     }
     for (const { id, status } of sandboxes.rows.values()) {
+      if (status.phase === "Stopped") {
+        // Its supervisors are gone; the order of those that come after a start begins anew.
+        this.#sessions.delete(id)
+        if (presences.rows.has(id)) this.#violate("session", `${id} is stopped and has a session`)
+      }
       if (this.#phases.get(id) === "Ready" && status.phase === "Provisioning") this.#demoted(id)
       this.#phases.set(id, status.phase)
     }
