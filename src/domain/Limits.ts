@@ -153,9 +153,9 @@ export const limitsTable = {
   ],
   attachConcurrency: [8, "attaches", "asks under way per replica; leaves half of the database's connections"],
   attachQueueMs: [
-    10_000,
+    4_000,
     "ms",
-    "a hello that would wait longer is told to come back; half of what supervisors wait",
+    "a hello that would wait longer is told to come back: what waits holds memory that slows those before it",
   ],
   attachQueue: [20_480, "sessions", "hellos that wait; twice the sessions that a replica is meant to hold"],
   configPollAdviceMs: [
