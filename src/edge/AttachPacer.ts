@@ -3,8 +3,9 @@
  * their hellos wait here in order, and one that would wait longer than a supervisor waits is told when to come
  * back, so that no work is done for an answer that nobody reads.
  */
-import { Clock, Data, Effect } from "effect"
+import { Data, Effect } from "effect"
 import { limits } from "../domain/Limits.ts"
+import { monotonicMs } from "../domain/Monotonic.ts"
 
 /** Too many hellos wait. `delayMs`: when the supervisor should try again. */
 export class AttachesQueued extends Data.TaggedError("AttachesQueued")<{ readonly delayMs: number }> {}
@@ -19,7 +20,7 @@ export const makeAttachPacer = Effect.gen(function* () {
   /** Time from one finished attach to the next while there is a queue. */
   let perAttachMs = 1
 
-  const finished = Effect.map(Clock.currentTimeMillis, (nowMs) => {
+  const finished = Effect.map(monotonicMs, (nowMs) => {
     if (waiting > limits.attachConcurrency && busySinceMs > 0)
       perAttachMs += weight * (nowMs - busySinceMs - perAttachMs)
     busySinceMs = nowMs

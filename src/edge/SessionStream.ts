@@ -1,6 +1,6 @@
 /** `ConnectSupervisor`: hello, attach at the owner, accepted; then the life of the session until its stream ends. */
 import { randomUUID } from "node:crypto"
-import { Clock, Context, Duration, Effect, Layer, Runtime, Schedule } from "effect"
+import { Context, Duration, Effect, Layer, Runtime, Schedule } from "effect"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
 import { InvalidArgument, PermissionDenied, type PublicError } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
@@ -56,7 +56,7 @@ const make = Effect.gen(function* () {
   // One clock for all sessions: a fiber and a timer for each would weigh more than the session.
   yield* Effect.forkScoped(
     Effect.gen(function* () {
-      const nowMs = yield* Clock.currentTimeMillis
+      const nowMs = yield* monotonicMs
       const spread = spreadMs()
       for (const session of edge.sessions.values()) {
         if (session.heartbeat(nowMs, spread)) continue

@@ -6,6 +6,7 @@ import * as Singleton from "@effect/cluster/Singleton"
 import { Clock, Duration, Effect, Schedule } from "effect"
 import { Membership } from "../cluster/Membership.ts"
 import { limits } from "../domain/Limits.ts"
+import { monotonicMs } from "../domain/Monotonic.ts"
 import { Driver } from "../driver/Driver.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import { SandboxSettings } from "../sandbox/SandboxSettings.ts"
@@ -46,7 +47,7 @@ const run = Effect.gen(function* () {
       .filter((member) => member.live)
       .map((member) => member.incarnation)
     const away = yield* sweeps.holdersBeyond(live)
-    const nowMs = performance.now()
+    const nowMs = yield* monotonicMs
     for (const replica of [...missedAtMs.keys()]) if (!away.includes(replica)) missedAtMs.delete(replica)
     for (const replica of away) if (!missedAtMs.has(replica)) missedAtMs.set(replica, nowMs)
     const gone = away.filter((replica) => nowMs - (missedAtMs.get(replica) ?? nowMs) >= sessionGraceMs / 2)
