@@ -86,11 +86,10 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
               ? [verdict.retire, ...retired].slice(0, limits.retiredInstances)
               : retired,
         }
-        const { status: before } = yield* state.current
-        const attached = (status: SandboxStatus) => Phase.attached(status, claim.instanceId, nowMs)
+        const attached = (current: SandboxStatus) => Phase.attached(current, claim.instanceId, nowMs)
         const put = presences.put(presence, proof)
         yield* (
-          attached(before) === before
+          attached(status) === status
             ? // A session that only moved: one statement.
               put
             : database.transaction(Effect.zipRight(put, Effect.asVoid(state.change(attached))))

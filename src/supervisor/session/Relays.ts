@@ -94,19 +94,11 @@ export class Relays {
 
   /** Asks the clients of all streams on that connection to take them to another. Plain relays stay. */
   moveStreams(connection: GrpcConnection): void {
-    for (const relay of this.#on(connection)) {
+    for (const relay of this.#relays.values()) {
+      if (relay.connection !== connection) continue
       relay.leaving = true
       relay.move?.()
     }
-  }
-
-  /** Relays that still run on that connection, or are being opened there. */
-  liveOn(connection: GrpcConnection): number {
-    return this.#on(connection).length
-  }
-
-  #on(connection: GrpcConnection): ReadonlyArray<Relay> {
-    return [...this.#relays.values()].filter((relay) => relay.connection === connection)
   }
 
   #refusal(request: RelayOpen): string | undefined {
