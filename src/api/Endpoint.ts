@@ -56,7 +56,7 @@ const outcome = (exit: Exit.Exit<unknown, Failure>): GrpcError | undefined => {
     : grpcError(Status.INTERNAL, "internal error")
 }
 
-const run = async <A, R>(
+export const run = async <A, R>(
   runtime: Runtime.Runtime<R | Common>,
   loopbackListener: boolean,
   access: Access,

@@ -1,45 +1,26 @@
 /** Who the gateway is, who the caller is. */
 import { Effect } from "effect"
 import { PermissionDenied } from "../domain/Errors.ts"
+import type { CurrentUser, GatewayInfo, Health } from "../domain/Identity.ts"
 import { Driver } from "../driver/Driver.ts"
-import { OpenShell, ServiceStatus } from "../wire/OpenShell.ts"
 import { openShellAccess as access } from "./Access.ts"
 import { ApiSettings } from "./ApiSettings.ts"
-import { unary } from "./Endpoint.ts"
+import { unary } from "./Operation.ts"
 
-const { method } = OpenShell
+const health = unary(access.health, () => Effect.map(ApiSettings, ({ version }): Health => ({ version })))
 
-const health = unary(method.health, access.health, () =>
-  Effect.map(ApiSettings, ({ version }) => ({ status: ServiceStatus.HEALTHY, version })),
-)
-
-const getGatewayInfo = unary(method.getGatewayInfo, access.getGatewayInfo, () =>
+const getGatewayInfo = unary(access.getGatewayInfo, () =>
   Effect.gen(function* () {
     const { version } = yield* ApiSettings
-    const driver = yield* Driver
-    return {
-      status: ServiceStatus.HEALTHY,
-      gatewayVersion: version,
-      computeDrivers: [
-        {
-          name: driver.name,
-          capabilities: { driverName: driver.name, driverVersion: driver.version },
-        },
-      ],
-    }
+    const { name, version: driverVersion } = yield* Driver
+    return { version, drivers: [{ name, version: driverVersion }] } satisfies GatewayInfo
   }),
 )
 
-const getCurrentUser = unary(method.getCurrentUser, access.getCurrentUser, (_, { principal }) =>
+const getCurrentUser = unary(access.getCurrentUser, (_: unknown, { principal }) =>
   principal.kind === "user"
-    ? Effect.succeed({
-        subject: principal.subject,
-        displayName: principal.displayName,
-        roles: [...principal.roles],
-        scopes: [...principal.scopes],
-        identityProvider: principal.identityProvider,
-      })
+    ? Effect.succeed<CurrentUser>(principal)
     : Effect.fail(new PermissionDenied({ message: "GetCurrentUser requires a user principal" })),
 )
 
-export const identityEndpoints = [health, getGatewayInfo, getCurrentUser]
+export const identityOperations = { health, getGatewayInfo, getCurrentUser }

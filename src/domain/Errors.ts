@@ -67,6 +67,7 @@ export const PublicError = Schema.Union(
   Internal,
 )
 export type PublicError = typeof PublicError.Type
+export const isPublicError = Schema.is(PublicError)
 
 /** The one status and the one exit code of each tag; `docs/reference/errors.md` is printed from it. */
 export const errorTable: {

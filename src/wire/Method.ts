@@ -1,0 +1,19 @@
+/**
+ * A method of some wire, as everything above the wire sees it: its path, and its messages as values of the domain.
+ * A version of a wire is a folder beside this file that exports such methods; nothing outside names its messages.
+ */
+
+/** What a gateway needs to serve a method. Decoding throws GrpcError or a tagged public error. */
+export interface ServedMethod<I, O> {
+  /** `/package.Service/Method` */
+  readonly path: string
+  readonly decodeRequest: (bytes: Uint8Array) => I
+  readonly encodeResponse: (response: O) => Uint8Array
+}
+
+/** What a client needs to call a method. */
+export interface CalledMethod<I, O> {
+  readonly path: string
+  readonly encodeRequest: (request: I) => Uint8Array
+  readonly decodeResponse: (bytes: Uint8Array) => O
+}
