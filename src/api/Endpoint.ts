@@ -25,6 +25,8 @@ export type Common = SandboxTokens | Metrics
 export interface Context {
   readonly call: ServerCall
   readonly principal: Principal
+  /** What the method asks of its caller; the role is checked where the workspace is known. */
+  readonly access: Access
 }
 
 /**
@@ -67,7 +69,7 @@ export const run = async <A, R>(
   const guarded = Effect.gen(function* () {
     const principal = yield* authenticate(call, loopbackListener)
     yield* authorize(principal, access)
-    return yield* handle({ call, principal })
+    return yield* handle({ call, principal, access })
   }).pipe(
     Effect.annotateLogs({ request: call.requestId, method }),
     Effect.onExit((exit) =>
