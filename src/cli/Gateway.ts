@@ -3,10 +3,10 @@ import { Effect, type Scope } from "effect"
 import { EndpointProblem, resolveEndpoint } from "../client/Endpoint.ts"
 import { GatewayClient, type GatewayClientService } from "../client/GatewayClient.ts"
 import { TransferFailed } from "../client/transfer/TransferFailed.ts"
+import { nearest } from "../domain/Nearest.ts"
 import type { Sandbox } from "../domain/Sandbox.ts"
 import { CliFailure, explain, type FailureContext } from "./Failure.ts"
 import type { Invocation } from "./Invocation.ts"
-import { nearest } from "./text/Suggest.ts"
 
 /** Opens the client of the invocation's gateway for as long as the scope lasts; it connects on first use. */
 export const openGateway = (
