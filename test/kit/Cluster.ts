@@ -17,7 +17,10 @@ export interface TestClusterOptions {
   readonly database?: "postgres" | "sqlite"
   /** Sandboxes get no supervisor of their own: the test plays it. */
   readonly withoutSupervisors?: boolean
-  readonly environment?: (name: string) => Readonly<Record<string, string>>
+  readonly environment?: (
+    name: string,
+    usual: Readonly<Record<string, string>>,
+  ) => Readonly<Record<string, string>>
 }
 
 /** What the process driver runs in place of a supervisor where a test plays that part. */
@@ -47,9 +50,9 @@ export class TestCluster {
         port: 0,
         database: options.database ?? "postgres",
         durability: "none",
-        environment: (name) => ({
+        environment: (name, usual) => ({
           ...(options.withoutSupervisors ? { HOLDFAST_SUPERVISOR_COMMAND: idleCommand } : {}),
-          ...options.environment?.(name),
+          ...options.environment?.(name, usual),
         }),
       }).pipe(Scope.extend(scope)),
     )

@@ -13,7 +13,8 @@ import { clientLeg } from "../../src/wire/RelayLeg.ts"
 export interface DoubleOptions {
   readonly url: string
   readonly sandboxId: string
-  readonly token: string
+  /** Read for every call where it is a function. */
+  readonly token: string | (() => string)
   readonly instanceId?: string
   /** Speaks the holdfast.v1 extension, so that it is told epochs. */
   readonly extended?: boolean
@@ -21,9 +22,16 @@ export interface DoubleOptions {
   readonly moves?: boolean
   /** Where an `ssh` target leads; refused without one. */
   readonly sshPort?: number
+  /** Opens the socket of an `ssh` target, in place of `sshPort`. */
+  readonly dialSsh?: () => Socket
+  /** Sends heartbeats at this interval, or at the gateway's where that is longer. None without it. */
+  readonly heartbeatMs?: number
   /** Decides what becomes of a relay before it is dialled: `ignore` never answers. */
   readonly onRelayOpen?: (open: RelayOpen) => "dial" | "ignore" | { readonly refuse: string }
 }
+
+/** PING every 10 s even when idle, 20 s for its answer (sheet 1.2). */
+const keepalive = { intervalMs: 10_000, timeoutMs: 20_000 }
 
 type SessionCall = TypedCall<
   typeof OpenShell.method.connectSupervisor.input,
@@ -50,10 +58,16 @@ export class SupervisorDouble {
 
   /** Opens the session; resolves with the session id once it is accepted, rejects when it is not. */
   async attach(url = this.options.url): Promise<string> {
-    const connection = await GrpcConnection.connect({
-      url,
-      headers: () => ({ authorization: `Bearer ${this.options.token}` }),
-    })
+    const connection = await this.#connect(url)
+    try {
+      return await this.#open(connection)
+    } catch (error) {
+      connection.destroy()
+      throw error
+    }
+  }
+
+  async #open(connection: GrpcConnection): Promise<string> {
     const session = openTyped(connection, OpenShell.method.connectSupervisor)
     await session.send({
       payload: {
@@ -74,11 +88,31 @@ export class SupervisorDouble {
     this.connection = connection
     this.session = session
     this.sessionId = first.payload.value.sessionId
-    this.ended = this.#follow(connection, session).then(
-      () => undefined,
-      (error: Error) => error,
-    )
+    const { heartbeatMs } = this.options
+    const beat =
+      heartbeatMs === undefined
+        ? undefined
+        : setInterval(
+            () => void session.send({ payload: { case: "heartbeat", value: {} } }).catch(() => {}),
+            Math.max(heartbeatMs, 1_000 * first.payload.value.heartbeatIntervalSecs),
+          )
+    this.ended = this.#follow(connection, session)
+      .then(
+        () => undefined,
+        (error: Error) => error,
+      )
+      .finally(() => clearInterval(beat))
     return this.sessionId
+  }
+
+  #connect(url: string): Promise<GrpcConnection> {
+    const { token } = this.options
+    return GrpcConnection.connect({
+      url,
+      connectTimeoutMs: 10_000,
+      keepalive,
+      headers: () => ({ authorization: `Bearer ${typeof token === "string" ? token : token()}` }),
+    })
   }
 
   /** Vanishes as a killed process does. */
@@ -109,19 +143,26 @@ export class SupervisorDouble {
     if (decision === "ignore") return
     if (decision !== "dial") return result(false, decision.refuse)
     try {
-      const socket = await dial(open, this.options.sshPort)
+      const socket = await dial(open, this.options)
       await result(true)
-      await carry(connection, open.channelId, socket)
+      // After GOAWAY such a client's channel dials anew for new calls, as tonic's does.
+      const through = connection.draining ? await this.#connect(this.options.url) : connection
+      await carry(through, open.channelId, socket)
+      if (through !== connection) through.destroy()
     } catch (error) {
       await result(false, error instanceof Error ? error.message : String(error)).catch(() => {})
     }
   }
 }
 
-const dial = (open: RelayOpen, sshPort: number | undefined): Promise<Socket> =>
+const dial = (open: RelayOpen, { sshPort, dialSsh }: DoubleOptions): Promise<Socket> =>
   new Promise((resolve, reject) => {
-    const target = open.target.case === "tcp" ? open.target.value : { host: "127.0.0.1", port: sshPort ?? 0 }
-    const socket = connect({ host: target.host, port: target.port, allowHalfOpen: true, noDelay: true })
+    const tcp = open.target.case === "tcp" ? open.target.value : undefined
+    const { host, port } = tcp ?? { host: "127.0.0.1", port: sshPort ?? 0 }
+    const socket =
+      tcp === undefined && dialSsh !== undefined
+        ? dialSsh()
+        : connect({ host, port, allowHalfOpen: true, noDelay: true })
     socket.once("connect", () => resolve(socket))
     socket.once("error", reject)
   })
