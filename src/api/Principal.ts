@@ -29,6 +29,13 @@ export const developer: User = {
   identityProvider: "local_dev",
 }
 
+/** Wire contract 4.4: the roles that credentials may carry, under OpenShell's default names. */
+export const roles = { admin: "openshell-admin", user: "openshell-user" } as const
+
+/** Who needs no membership in any workspace. */
+export const isPlatformAdmin = (principal: Principal): boolean =>
+  principal.kind === "user" && principal.roles.includes(roles.admin)
+
 const none: Principal = { kind: "none" }
 const bearer = /^Bearer (.+)$/i
 
@@ -66,6 +73,8 @@ export const authorize = (
     return Effect.fail(new PermissionDenied({ message: "this method requires a sandbox principal" }))
   if (!hasScope(principal, access.scope))
     return Effect.fail(new PermissionDenied({ message: `scope '${access.scope}' required` }))
+  if (access.role === "platform-admin" && !isPlatformAdmin(principal))
+    return Effect.fail(new PermissionDenied({ message: `role '${roles.admin}' required` }))
   return Effect.void
 }
 

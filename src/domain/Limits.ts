@@ -152,6 +152,14 @@ export const limitsTable = {
     "longest spread of reconnects; with a second to spare below what callers are held",
   ],
   attachConcurrency: [8, "attaches", "asks under way per replica; leaves half of the database's connections"],
+  attachBatch: [64, "sessions", "attached by one statement: beyond it the statement's own cost is what is left"],
+  attachBatches: [4, "batches", "under way per replica; one waits for the database while the next is made"],
+  attachElsewhere: [
+    12,
+    "attempts",
+    "with the pause between them about two assignments of shards; then the cluster looks for the owner",
+  ],
+  attachElsewhereMs: [250, "ms", "pause before the owner of a shard that moved is looked up again"],
   attachQueueMs: [
     4_000,
     "ms",
@@ -287,6 +295,7 @@ export const limitsTable = {
   environmentValueBytes: [8_192, "bytes", "OpenShell 0.0.111"],
   environmentTotalBytes: [262_144, "bytes", "OpenShell 0.0.111"],
   sandboxProviders: [32, "providers", "OpenShell 0.0.111"],
+  workspaceMembers: [1_000, "members", "OpenShell 0.0.111, per workspace"],
   templateStringBytes: [1_024, "bytes", "OpenShell 0.0.111"],
   templateStructBytes: [65_536, "bytes", "OpenShell 0.0.111"],
   policyBytes: [262_144, "bytes", "OpenShell 0.0.111"],
@@ -388,6 +397,9 @@ export const limitsTable = {
     "changes kept apart per subscriber; beyond, it re-reads everything",
   ],
   sshSessionsReaped: [1_000, "tokens", "removed per statement, so that none runs long"],
+
+  // configuration
+  configFileBytes: [1_048_576, "bytes", "a configuration file has a few dozen lines"],
 
   // local cluster
   signalRepeatMs: [

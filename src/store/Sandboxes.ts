@@ -2,14 +2,23 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import { Context, Effect, Layer, Option, Schema } from "effect"
-import { AlreadyExists, Conflict, NotFound, type StaleEpoch, type Unavailable } from "../domain/Errors.ts"
+import {
+  AlreadyExists,
+  Conflict,
+  type FailedPrecondition,
+  NotFound,
+  type StaleEpoch,
+  type Unavailable,
+} from "../domain/Errors.ts"
 import type { Fence } from "../domain/Fence.ts"
 import type { Sandbox } from "../domain/Sandbox.ts"
 import { makeAnnounce } from "./Announce.ts"
 import { Database } from "./Database.ts"
 import { fenceHolds, refuseStale } from "./Fenced.ts"
+import { makeHasLabel } from "./Labels.ts"
 import { decodeRows, encodeRow } from "./SandboxRow.ts"
 import { guard } from "./SqlErrors.ts"
+import { refuseClosed, workspaceOpen } from "./WorkspaceContents.ts"
 
 export interface SandboxQuery {
   /** None: all workspaces. */
@@ -23,8 +32,13 @@ export interface SandboxQuery {
 export class Sandboxes extends Context.Tag("holdfast/Sandboxes")<
   Sandboxes,
   {
-    /** Stores a new sandbox at resource version 1. Fails when its name is taken in the workspace, or its id. */
-    readonly insert: (sandbox: Sandbox) => Effect.Effect<Sandbox, AlreadyExists | Unavailable>
+    /**
+     * Stores a new sandbox at resource version 1. Fails when its name is taken in the workspace, or its id, and
+     * when there is no such workspace or it is being deleted.
+     */
+    readonly insert: (
+      sandbox: Sandbox,
+    ) => Effect.Effect<Sandbox, AlreadyExists | NotFound | FailedPrecondition | Unavailable>
     readonly get: (id: string) => Effect.Effect<Option.Option<Sandbox>, Unavailable>
     readonly getByName: (
       workspace: string,
@@ -58,22 +72,21 @@ const make = Effect.gen(function* () {
   const insert = (sandbox: Sandbox) =>
     Effect.gen(function* () {
       const stored = { ...sandbox, resourceVersion: 1 }
+      const row = Object.entries(encodeRow(stored))
+      const columns = sql.csv(row.map(([column]) => sql`${sql(column)}`))
+      const values = sql.csv(row.map(([, value]) => sql`${value}`))
       const rows = yield* announce(
         "sandbox",
         sandbox.id,
-        sql<object>`INSERT INTO sandboxes ${sql.insert(encodeRow(stored))} ON CONFLICT DO NOTHING RETURNING id`,
+        sql<object>`INSERT INTO sandboxes (${columns})
+          SELECT ${values} WHERE ${workspaceOpen(sql, sandbox.workspace)} ON CONFLICT DO NOTHING RETURNING id`,
       )
-      if (rows.length === 0)
-        return yield* new AlreadyExists({ message: `sandbox '${sandbox.name}' already exists` })
-      return stored
+      if (rows.length > 0) return stored
+      yield* refuseClosed(sql, sandbox.workspace)
+      return yield* new AlreadyExists({ message: `sandbox '${sandbox.name}' already exists` })
     })
 
-  const hasLabel = (key: string, value: string) =>
-    sql.onDialectOrElse({
-      pg: () => sql`labels @> ${JSON.stringify({ [key]: value })}::jsonb`,
-      orElse: () =>
-        sql`EXISTS (SELECT 1 FROM json_each(labels) AS label WHERE label.key = ${key} AND label.value = ${value})`,
-    })
+  const hasLabel = makeHasLabel(sql)
 
   const list = ({ workspace, selector, limit, offset }: SandboxQuery) => {
     const conditions = selector.map(([key, value]) => hasLabel(key, value))

@@ -9,8 +9,10 @@ import * as Logs from "./Logs.ts"
 import { migrate } from "./Migrations.ts"
 import * as Presences from "./Presences.ts"
 import * as Sandboxes from "./Sandboxes.ts"
+import * as Services from "./Services.ts"
 import * as SshSessions from "./SshSessions.ts"
 import * as Sweeps from "./Sweeps.ts"
+import * as WorkspaceMembers from "./WorkspaceMembers.ts"
 import * as Workspaces from "./Workspaces.ts"
 
 export type Store =
@@ -21,8 +23,10 @@ export type Store =
   | Logs.Logs
   | Presences.Presences
   | Sandboxes.Sandboxes
+  | Services.Services
   | SshSessions.SshSessions
   | Sweeps.Sweeps
+  | WorkspaceMembers.WorkspaceMembers
   | Workspaces.Workspaces
 
 const records = Layer.mergeAll(
@@ -31,8 +35,10 @@ const records = Layer.mergeAll(
   Logs.layer,
   Presences.layer,
   Sandboxes.layer,
+  Services.layer,
   SshSessions.layer,
   Sweeps.layer,
+  WorkspaceMembers.layer,
   Workspaces.layer,
 )
 

@@ -5,6 +5,9 @@
  * nullable or have a default, new indexes. Dropping, renaming or narrowing waits until no replica in service
  * uses the old form (a later release, "contract").
  */
+import { services } from "./tables/Services.ts"
+import { workspaces } from "./tables/Workspaces.ts"
+
 export interface ColumnTypes {
   /** Epoch, version, sequence, milliseconds: exact up to 2^53. */
   readonly bigint: string
@@ -146,4 +149,4 @@ const cluster: Migration = {
   ],
 }
 
-export const migrations: ReadonlyArray<Migration> = [records, histories, cluster]
+export const migrations: ReadonlyArray<Migration> = [records, histories, cluster, workspaces, services]

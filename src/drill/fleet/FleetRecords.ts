@@ -1,6 +1,6 @@
 /** The sandbox records of a fleet, written as a driver that runs sandboxes elsewhere would leave them. */
 import { Clock, Effect, Redacted } from "effect"
-import type { FailedPrecondition, Internal, Unavailable } from "../../domain/Errors.ts"
+import type { FailedPrecondition, Internal, NotFound, Unavailable } from "../../domain/Errors.ts"
 import { limits } from "../../domain/Limits.ts"
 import type { Sandbox } from "../../domain/Sandbox.ts"
 import * as Phase from "../../sandbox/Phase.ts"
@@ -31,7 +31,7 @@ const record = (prefix: string, index: number, nowMs: number): Sandbox => ({
 /** Those that exist already stay as they are. */
 export const insertFleet = (
   options: FleetRecordsOptions,
-): Effect.Effect<void, Unavailable | FailedPrecondition | Internal> =>
+): Effect.Effect<void, NotFound | Unavailable | FailedPrecondition | Internal> =>
   Effect.gen(function* () {
     const sandboxes = yield* Sandboxes
     const nowMs = yield* Clock.currentTimeMillis
