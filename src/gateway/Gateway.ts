@@ -22,6 +22,7 @@ import * as ClusterEdges from "../edge/ClusterEdges.ts"
 import { Drain, DrainSettings } from "../edge/Drain.ts"
 import * as Isolation from "../edge/Isolation.ts"
 import { LocalEdge } from "../edge/LocalEdge.ts"
+import { OwnerHints } from "../edge/OwnerHints.ts"
 import { PeerLegs } from "../edge/PeerLegs.ts"
 import { RelayOpener } from "../edge/RelayOpener.ts"
 import { ReplicaStreams } from "../edge/ReplicaStreams.ts"
@@ -31,6 +32,8 @@ import { boundHeapGrowth, trimWhenQuiet } from "../observe/HeapGrowth.ts"
 import * as Logs from "../observe/Logs.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import * as Reconciler from "../reconcile/Reconciler.ts"
+import { Arrivals } from "../sandbox/Arrivals.ts"
+import { Residents } from "../sandbox/Residents.ts"
 import * as SandboxActor from "../sandbox/SandboxActor.ts"
 import * as SandboxActors from "../sandbox/SandboxActors.ts"
 import { SandboxSettings } from "../sandbox/SandboxSettings.ts"
@@ -107,11 +110,12 @@ export const layer = (settings: GatewaySettings) => {
   return Layer.mergeAll(clientListeners(settings), healthListener(settings), probe).pipe(
     Layer.provideMerge(Layer.mergeAll(SandboxActor.layer, Reconciler.layer)),
     Layer.provideMerge(Layer.mergeAll(streams, SessionStream.layer, ClusterEdges.serverLayer)),
+    Layer.provideMerge(Arrivals.layer),
     Layer.provideMerge(Isolation.layer),
     Layer.provideMerge(Drain.layer),
     Layer.provideMerge(Steering.layer),
     Layer.provideMerge(ClusterEdges.layer),
-    Layer.provideMerge(LocalEdge.layer),
+    Layer.provideMerge(Layer.mergeAll(LocalEdge.layer, OwnerHints.layer, Residents.layer)),
     Layer.provideMerge(PeerLegs.layer),
     Layer.provideMerge(SandboxActors.layer),
     Layer.provideMerge(Cluster.layer),

@@ -1,4 +1,4 @@
-/** Settings of one replica: flags over `HOLDFAST_*` environment variables over defaults. */
+/** Settings of one replica: flags over environment variables over the configuration file over defaults. */
 import { randomBytes } from "node:crypto"
 import { hostname } from "node:os"
 import { Config, ConfigError, ConfigProvider, Effect, Either, Option } from "effect"
@@ -6,7 +6,9 @@ import type { HostPort } from "../cluster/ClusterConfig.ts"
 import { InvalidArgument } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { levelNames, levelOf } from "../observe/Logs.ts"
-import type { SettingName } from "./SettingsTable.ts"
+import { type Environment, type Flags, type Gathered, gather } from "./config/Gather.ts"
+import { type Given, lineOf, type Problem, placeOf, type Source } from "./config/Problem.ts"
+import { fileKeyOf, flagOf, type SettingName, settingNames, settingOf, variableOf } from "./SettingsTable.ts"
 
 const asHostPort = (name: string, text: string): Either.Either<HostPort, ConfigError.ConfigError> => {
   const address = parseHostPort(text)
@@ -17,6 +19,11 @@ const asHostPort = (name: string, text: string): Either.Either<HostPort, ConfigE
 
 const hostPort = (name: string) =>
   Config.string(name).pipe(Config.mapOrFail((text) => asHostPort(name, text)))
+
+const hostPorts = (name: string) =>
+  Config.array(Config.string(), name).pipe(
+    Config.mapOrFail((texts) => Either.all(texts.map((text) => asHostPort(name, text)))),
+  )
 
 const configError = (name: string, message: string) => ConfigError.InvalidData([name], message)
 
@@ -36,17 +43,14 @@ export const parseHostPort = (text: string): HostPort | undefined => {
   return { host: match[1].replace(/^\[(.*)\]$/, "$1"), port }
 }
 
-const settings = Config.all({
+const settings = {
   name: Config.string("NAME").pipe(Config.withDefault(hostname())),
   clusterId: Config.string("CLUSTER_ID").pipe(Config.withDefault("holdfast")),
   databaseUrl: Config.redacted("DATABASE_URL"),
-  listen: Config.array(Config.string(), "LISTEN").pipe(
-    Config.withDefault(["127.0.0.1:17670"]),
-    Config.mapOrFail((texts) => Either.all(texts.map((text) => asHostPort("LISTEN", text)))),
-  ),
+  listen: hostPorts("LISTEN").pipe(Config.withDefault([{ host: "127.0.0.1", port: 17_670 }])),
   peerListen: hostPort("PEER_LISTEN").pipe(Config.withDefault({ host: "127.0.0.1", port: 17_680 })),
   peerAdvertise: Config.option(hostPort("PEER_ADVERTISE")),
-  metricsListen: Config.option(hostPort("METRICS_LISTEN")),
+  metricsListen: hostPorts("METRICS_LISTEN").pipe(Config.withDefault([])),
   peerCa: Config.string("PEER_CA"),
   peerCert: Config.string("PEER_CERT"),
   peerKey: Config.string("PEER_KEY"),
@@ -56,7 +60,8 @@ const settings = Config.all({
   publicUrl: Config.option(Config.string("PUBLIC_URL")),
   sandboxEndpoint: Config.option(Config.string("SANDBOX_ENDPOINT")),
   stateDir: Config.string("STATE_DIR").pipe(Config.withDefault(".holdfast")),
-  driver: Config.literal("process", "none")("DRIVER").pipe(Config.withDefault("process" as const)),
+  driver: Config.option(Config.string("DRIVER")),
+  driverSocket: Config.option(Config.string("DRIVER_SOCKET")),
   supervisorCommand: Config.array(Config.string(), "SUPERVISOR_COMMAND").pipe(Config.withDefault([])),
   logLevel: Config.string("LOG_LEVEL").pipe(
     Config.withDefault("info"),
@@ -76,9 +81,11 @@ const settings = Config.all({
   drainDeadlineMs: atLeast("DRAIN_DEADLINE_MS", 0).pipe(Config.withDefault(limits.drainDeadlineMs)),
   fenceMs: Config.integer("FENCE_MS").pipe(Config.withDefault(limits.fenceMs)),
   leaseMs: Config.integer("LEASE_MS").pipe(Config.withDefault(limits.leaseMs)),
-} satisfies Readonly<Record<SettingName, Config.Config<unknown>>>)
+} satisfies Readonly<Record<SettingName, Config.Config<unknown>>>
 
-type Raw = Config.Config.Success<typeof settings>
+const all = Config.all(settings)
+
+type Raw = Config.Config.Success<typeof all>
 
 export interface GatewaySettings
   extends Omit<
@@ -87,84 +94,182 @@ export interface GatewaySettings
     | "advertiseUrl"
     | "publicUrl"
     | "sandboxEndpoint"
-    | "metricsListen"
+    | "driver"
+    | "driverSocket"
     | "tlsCert"
     | "tlsKey"
   > {
   readonly incarnation: string
   readonly peerAdvertise: HostPort
-  readonly metricsListen: HostPort | undefined
   /** Where this very replica is reached; empty when that is not known. */
   readonly url: string
   /** Where people reach the cluster. */
   readonly publicUrl: string
   readonly sandboxEndpoint: string
+  /** `process`, `none`, or the name of the driver at `driverSocket`. */
+  readonly driver: string
+  readonly driverSocket: string | undefined
   readonly tls: { readonly cert: string; readonly key: string } | undefined
 }
 
-/** `peerListen` → `PEER_LISTEN` */
-const environmentName = (camel: string) => camel.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()
+const isUrl = (text: string, protocols: RegExp): boolean =>
+  URL.canParse(text) && protocols.test(new URL(text).protocol)
 
-const refuse = (message: string) => new InvalidArgument({ message })
+const builtIn: ReadonlySet<string> = new Set(["process", "none"])
 
-const complete = (raw: Raw): Effect.Effect<GatewaySettings, InvalidArgument> =>
-  Effect.gen(function* () {
-    if (raw.leaseMs < raw.fenceMs + 1_000)
-      return yield* refuse(
-        `HOLDFAST_LEASE_MS (${raw.leaseMs}) must exceed HOLDFAST_FENCE_MS (${raw.fenceMs}) by 1000 or more: a replica must stop acting before another may take over`,
-      )
-    const tls =
-      Option.isSome(raw.tlsCert) && Option.isSome(raw.tlsKey)
-        ? { cert: raw.tlsCert.value, key: raw.tlsKey.value }
-        : undefined
-    if (Option.isSome(raw.tlsCert) !== Option.isSome(raw.tlsKey))
-      return yield* refuse("HOLDFAST_TLS_CERT and HOLDFAST_TLS_KEY go together: set both or neither")
-    const first = raw.listen[0]
-    if (first === undefined) return yield* refuse("HOLDFAST_LISTEN is empty: give at least one host:port")
-    const own = `${tls === undefined ? "http" : "https"}://${first.host.includes(":") ? `[${first.host}]` : first.host}:${first.port}`
-    const publicUrl = Option.getOrElse(raw.publicUrl, () => own)
-    if (!URL.canParse(publicUrl)) return yield* refuse(`HOLDFAST_PUBLIC_URL '${publicUrl}' is not a URL`)
-    const advertised = Option.getOrElse(raw.advertiseUrl, () => (isWildcard(first.host) ? "" : own))
-    if (advertised !== "" && !/^https?:$/.test(URL.canParse(advertised) ? new URL(advertised).protocol : ""))
-      return yield* refuse(`HOLDFAST_ADVERTISE_URL '${advertised}' is not an http:// or https:// URL`)
-    return {
-      ...raw,
-      url: advertised,
-      incarnation: `${raw.name}/${randomBytes(4).toString("hex")}`,
-      peerAdvertise: Option.getOrElse(raw.peerAdvertise, () => raw.peerListen),
-      metricsListen: Option.getOrUndefined(raw.metricsListen),
-      publicUrl,
-      sandboxEndpoint: Option.getOrElse(raw.sandboxEndpoint, () => publicUrl),
-      tls,
-    }
-  })
-
-/** Flags by camel-case name win over the environment. Refusals name the variable. */
-export const load = (
-  flags: Readonly<Record<string, string>>,
-  environment: Readonly<Record<string, string | undefined>>,
-): Effect.Effect<GatewaySettings, InvalidArgument> => {
-  const values = new Map<string, string>()
-  for (const [key, value] of Object.entries(environment))
-    if (key.startsWith("HOLDFAST_") && value !== undefined && value !== "")
-      values.set(key.slice("HOLDFAST_".length), value)
-  for (const [key, value] of Object.entries(flags)) values.set(environmentName(key), value)
-  return ConfigProvider.fromMap(values, { seqDelim: "," })
-    .load(settings)
-    .pipe(
-      Effect.mapError((error) => refuse(explain(error))),
-      Effect.flatMap(complete),
-    )
+const driverProblem = (driver: string | undefined, socket: string | undefined): string | undefined => {
+  if (driver?.includes(",")) return `'${driver}' names several drivers: a gateway has one`
+  if (driver === undefined || builtIn.has(driver))
+    return driver !== undefined && socket !== undefined
+      ? `'${driver}' needs no driver-socket: leave that out, or name the driver that serves it`
+      : undefined
+  return socket === undefined
+    ? `'${driver}' is not built in (process and none are): give the driver-socket of a program that serves it`
+    : undefined
 }
 
-const explain = (error: ConfigError.ConfigError): string => {
-  switch (error._op) {
-    case "And":
-    case "Or":
-      return explain(error.left)
-    case "MissingData":
-      return `HOLDFAST_${error.path.join("_")} is not set: give the flag or the environment variable`
-    default:
-      return `HOLDFAST_${error.path.join("_")}: ${error.message}`
+/** What settings say of each other, under the name of the one to change. Looked at when all of them are sound. */
+const rules: ReadonlyArray<readonly [SettingName, Config.Config<string | undefined>]> = [
+  [
+    "leaseMs",
+    Config.map(Config.all([settings.leaseMs, settings.fenceMs]), ([lease, fence]) =>
+      lease < fence + 1_000
+        ? `lease-ms (${lease}) must exceed fence-ms (${fence}) by 1000 or more: a replica must stop acting before another may take over`
+        : undefined,
+    ),
+  ],
+  [
+    "tlsKey",
+    Config.map(Config.all([settings.tlsCert, settings.tlsKey]), ([cert, key]) =>
+      Option.isSome(cert) === Option.isSome(key)
+        ? undefined
+        : "tls-cert and tls-key go together: set both or neither",
+    ),
+  ],
+  [
+    "listen",
+    Config.map(settings.listen, (addresses) =>
+      addresses.length === 0 ? "is empty: give at least one host:port" : undefined,
+    ),
+  ],
+  [
+    "publicUrl",
+    Config.map(settings.publicUrl, (url) =>
+      Option.isSome(url) && !URL.canParse(url.value) ? `'${url.value}' is not a URL` : undefined,
+    ),
+  ],
+  [
+    "advertiseUrl",
+    Config.map(settings.advertiseUrl, (url) =>
+      Option.isSome(url) && !isUrl(url.value, /^https?:$/)
+        ? `'${url.value}' is not an http:// or https:// URL`
+        : undefined,
+    ),
+  ],
+  [
+    "driver",
+    Config.map(Config.all([settings.driver, settings.driverSocket]), ([driver, socket]) =>
+      driverProblem(Option.getOrUndefined(driver), Option.getOrUndefined(socket)),
+    ),
+  ],
+]
+
+/** Only for settings that {@link rules} found sound. */
+const complete = (raw: Raw): GatewaySettings => {
+  const tls =
+    Option.isSome(raw.tlsCert) && Option.isSome(raw.tlsKey)
+      ? { cert: raw.tlsCert.value, key: raw.tlsKey.value }
+      : undefined
+  const first = raw.listen[0] ?? { host: "127.0.0.1", port: 17_670 }
+  const own = `${tls === undefined ? "http" : "https"}://${first.host.includes(":") ? `[${first.host}]` : first.host}:${first.port}`
+  const publicUrl = Option.getOrElse(raw.publicUrl, () => own)
+  const driverSocket = Option.getOrUndefined(raw.driverSocket)
+  return {
+    ...raw,
+    url: Option.getOrElse(raw.advertiseUrl, () => (isWildcard(first.host) ? "" : own)),
+    incarnation: `${raw.name}/${randomBytes(4).toString("hex")}`,
+    peerAdvertise: Option.getOrElse(raw.peerAdvertise, () => raw.peerListen),
+    publicUrl,
+    sandboxEndpoint: Option.getOrElse(raw.sandboxEndpoint, () => publicUrl),
+    driver: Option.getOrElse(raw.driver, () => (driverSocket === undefined ? "process" : "external")),
+    driverSocket,
+    tls,
   }
 }
+
+export interface Inspection extends Gathered {
+  /** Undefined when there are problems. */
+  readonly settings: GatewaySettings | undefined
+}
+
+/** Reads everything that a replica was given and says all that is wrong with it. */
+export const inspect = (flags: Flags, environment: Environment): Effect.Effect<Inspection> =>
+  Effect.gen(function* () {
+    const gathered = yield* gather(flags, environment)
+    const { given } = gathered
+    const provider = ConfigProvider.fromMap(
+      new Map([...given].map(([name, { value }]) => [configName(name), value])),
+      { seqDelim: "," },
+    )
+    const sourceOf = (name: SettingName) => given.get(name)?.source
+    const problems = [...gathered.problems]
+    const raw = yield* Effect.either(provider.load(all))
+    if (Either.isLeft(raw)) problems.push(...(yield* problemsOf(provider, given)))
+    for (const [name, rule] of rules) {
+      const message = yield* provider.load(rule).pipe(Effect.catchAll(() => Effect.succeed(undefined)))
+      if (message !== undefined) problems.push({ where: placeOf(name, sourceOf(name)), message })
+    }
+    const settings = Either.isRight(raw) && problems.length === 0 ? complete(raw.right) : undefined
+    return { ...gathered, problems, settings }
+  })
+
+/** `inspect` for whoever needs the settings; the refusal has a line for each problem. */
+export const load = (
+  flags: Flags,
+  environment: Environment,
+): Effect.Effect<GatewaySettings, InvalidArgument> =>
+  Effect.flatMap(inspect(flags, environment), ({ settings, problems }) =>
+    settings === undefined
+      ? new InvalidArgument({ message: problems.map(lineOf).join("\n") })
+      : Effect.succeed(settings),
+  )
+
+/** `peerListen` → `PEER_LISTEN`, the name that its `Config` above has. */
+const configName = (name: SettingName): string => variableOf(name).slice("HOLDFAST_".length)
+
+const flat = (error: ConfigError.ConfigError): ReadonlyArray<ConfigError.ConfigError> =>
+  error._op === "And" || error._op === "Or" ? [...flat(error.left), ...flat(error.right)] : [error]
+
+const messageOf = (name: SettingName, error: ConfigError.ConfigError, source: Source | undefined): string => {
+  const { secret } = settingOf(name)
+  if (source !== undefined && secret === true) return "this value cannot be used"
+  if (source !== undefined || error._op !== "MissingData")
+    return "message" in error ? error.message : "this value cannot be used"
+  return secret === true
+    ? `not set: give it, or the flag --${flagOf(name)}`
+    : `not set: give it, the flag --${flagOf(name)}, or ${fileKeyOf(name).join(".")} in the configuration file`
+}
+
+/** Each setting by itself: an error of all together does not always say whose it is. */
+const problemsOf = (
+  provider: ConfigProvider.ConfigProvider,
+  given: ReadonlyMap<SettingName, Given>,
+): Effect.Effect<ReadonlyArray<Problem>> =>
+  Effect.map(
+    Effect.forEach(settingNames, (name) => {
+      const config: Config.Config<unknown> = settings[name]
+      const source = given.get(name)?.source
+      return provider.load(config).pipe(
+        Effect.as<ReadonlyArray<Problem>>([]),
+        Effect.catchAll((error) =>
+          Effect.succeed(
+            flat(error).map((one) => ({
+              where: placeOf(name, source),
+              message: messageOf(name, one, source),
+            })),
+          ),
+        ),
+      )
+    }),
+    (found) => found.flat(),
+  )

@@ -110,11 +110,28 @@ export const probe = Layer.scopedDiscard(
   }),
 )
 
+const serveHealth = (address: HostPort, answer: RequestListener) =>
+  Effect.suspend(() => {
+    const server = createServer(answer)
+    return Effect.acquireRelease(
+      Effect.async<void, FailedPrecondition>((resume) => {
+        server.once("error", (cause) =>
+          resume(Effect.fail(cannotListen(address, "health and metrics", cause))),
+        )
+        server.listen(address.port, address.host, () => resume(Effect.void))
+      }),
+      () =>
+        Effect.async<void>((resume) => {
+          server.close(() => resume(Effect.void))
+          server.closeAllConnections()
+        }),
+    )
+  })
+
 export const healthListener = (settings: GatewaySettings) =>
   Layer.scopedDiscard(
     Effect.gen(function* () {
-      const address = settings.metricsListen
-      if (address === undefined) return
+      if (settings.metricsListen.length === 0) return
       const readiness = yield* Readiness
       const metrics = yield* Metrics
       const membership = yield* Membership
@@ -147,7 +164,7 @@ export const healthListener = (settings: GatewaySettings) =>
         }
       }
 
-      const server = createServer((request, response) => {
+      const answer: RequestListener = (request, response) => {
         const json = (status: number, body: unknown) =>
           response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body))
         switch (request.url) {
@@ -173,19 +190,9 @@ export const healthListener = (settings: GatewaySettings) =>
           default:
             return json(404, { error: "not found" })
         }
+      }
+      yield* Effect.forEach(settings.metricsListen, (address) => serveHealth(address, answer), {
+        discard: true,
       })
-      yield* Effect.acquireRelease(
-        Effect.async<void, FailedPrecondition>((resume) => {
-          server.once("error", (cause) =>
-            resume(Effect.fail(cannotListen(address, "health and metrics", cause))),
-          )
-          server.listen(address.port, address.host, () => resume(Effect.void))
-        }),
-        () =>
-          Effect.async<void>((resume) => {
-            server.close(() => resume(Effect.void))
-            server.closeAllConnections()
-          }),
-      )
     }),
   )

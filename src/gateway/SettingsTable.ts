@@ -9,6 +9,12 @@ interface Row {
   readonly meaning: string
   /** What holds when it is not set; `required` when the gateway does not start without it. */
   readonly fallback: string
+  /** Several values: with commas between them, and in the file also as an array. */
+  readonly list?: true
+  /** Never printed, and refused in a file. */
+  readonly secret?: true
+  /** OpenShell's variables of the same meaning; `config/OpenShellVariables.ts` reads them. */
+  readonly openShell?: ReadonlyArray<string>
 }
 
 export const settingsTable = {
@@ -16,13 +22,22 @@ export const settingsTable = {
     value: "name",
     meaning: "name of this replica, unique in the cluster",
     fallback: "the host's name",
+    openShell: ["OPENSHELL_REPLICA_ID"],
   },
   clusterId: { value: "id", meaning: "name of the cluster", fallback: "holdfast" },
-  databaseUrl: { value: "url", meaning: "postgres://… or sqlite:PATH", fallback: "required" },
+  databaseUrl: {
+    value: "url",
+    meaning: "postgres://… or sqlite:PATH",
+    fallback: "required",
+    secret: true,
+    openShell: ["OPENSHELL_DB_URL"],
+  },
   listen: {
     value: "host:port",
     meaning: "for clients and supervisors; several with commas between them",
     fallback: "127.0.0.1:17670",
+    list: true,
+    openShell: ["OPENSHELL_BIND_ADDRESS", "OPENSHELL_SERVER_PORT"],
   },
   peerListen: { value: "host:port", meaning: "for other replicas", fallback: "127.0.0.1:17680" },
   peerAdvertise: {
@@ -32,8 +47,10 @@ export const settingsTable = {
   },
   metricsListen: {
     value: "host:port",
-    meaning: "for /healthz, /readyz and /metrics",
+    meaning: "for /healthz, /readyz and /metrics; several with commas between them",
     fallback: "not served",
+    list: true,
+    openShell: ["OPENSHELL_HEALTH_PORT", "OPENSHELL_METRICS_PORT"],
   },
   peerCa: { value: "file", meaning: "PEM certificate authority of the cluster", fallback: "required" },
   peerCert: { value: "file", meaning: "PEM certificate of this replica", fallback: "required" },
@@ -54,17 +71,40 @@ export const settingsTable = {
   },
   driver: {
     value: "name",
-    meaning: "what runs sandboxes: process, or none when others do",
-    fallback: "process",
+    meaning: "what runs sandboxes: process, none when others do, or any name for the one at driver-socket",
+    fallback: "process; external with a driver-socket",
+    openShell: ["OPENSHELL_DRIVERS"],
+  },
+  driverSocket: {
+    value: "path",
+    meaning: "Unix socket of a program that serves openshell.compute.v1.ComputeDriver",
+    fallback: "none",
+    openShell: ["OPENSHELL_COMPUTE_DRIVER_SOCKET"],
   },
   supervisorCommand: {
     value: "words",
     meaning: "program that the process driver starts as supervisor, with commas between its words",
     fallback: "this one's own",
+    list: true,
   },
-  logLevel: { value: "level", meaning: "error, warn, info, debug or trace", fallback: "info" },
-  tlsCert: { value: "file", meaning: "PEM certificate of the client listeners", fallback: "plain text" },
-  tlsKey: { value: "file", meaning: "PEM key of the client listeners", fallback: "plain text" },
+  logLevel: {
+    value: "level",
+    meaning: "error, warn, info, debug or trace",
+    fallback: "info",
+    openShell: ["OPENSHELL_LOG_LEVEL"],
+  },
+  tlsCert: {
+    value: "file",
+    meaning: "PEM certificate of the client listeners",
+    fallback: "plain text",
+    openShell: ["OPENSHELL_TLS_CERT", "OPENSHELL_DISABLE_TLS"],
+  },
+  tlsKey: {
+    value: "file",
+    meaning: "PEM key of the client listeners",
+    fallback: "plain text",
+    openShell: ["OPENSHELL_TLS_KEY", "OPENSHELL_DISABLE_TLS"],
+  },
   sessionGraceMs: {
     value: "ms",
     meaning: "how long a sandbox without session stays ready",
@@ -107,6 +147,26 @@ export const settingNames = Object.keys(settingsTable).filter((name): name is Se
 /** `peerListen` → `HOLDFAST_PEER_LISTEN` */
 export const variableOf = (name: SettingName): string =>
   `HOLDFAST_${name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+
+/** A setting's row with the members that not every row has. */
+export const settingOf = (name: SettingName): Row => settingsTable[name]
+
+/** Tables of the file below `[holdfast]`: settings whose names begin so stand in them. */
+const fileTables = ["peer", "drain", "tls"] as const
+
+/** `peerListen` → `holdfast`, `peer`, `listen`: where the file has a setting. */
+export const fileKeyOf = (name: SettingName): ReadonlyArray<string> => {
+  const table = fileTables.find(
+    (prefix) => name.startsWith(prefix) && /[A-Z]/.test(name[prefix.length] ?? ""),
+  )
+  const rest = table === undefined ? name : name.slice(table.length)
+  const key = rest.replace(/^[A-Z]/, (first) => first.toLowerCase())
+  return [
+    "holdfast",
+    ...(table === undefined ? [] : [table]),
+    key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+  ]
+}
 
 /** `peerListen` → `peer-listen`, without its dashes in front */
 export const flagOf = (name: SettingName): string =>

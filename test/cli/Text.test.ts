@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest"
 import { formatBytes } from "../../src/cli/text/Bytes.ts"
 import { wantsColor } from "../../src/cli/text/Color.ts"
 import { formatAge, formatDuration, parseDurationMs } from "../../src/cli/text/Duration.ts"
-import { editDistance, nearest } from "../../src/domain/Nearest.ts"
 import { printable, renderTable } from "../../src/cli/text/Table.ts"
+import { editDistance, nearest } from "../../src/domain/Nearest.ts"
 
 describe("a length of time", () => {
   it.each([

@@ -99,6 +99,30 @@ describe("the command line", () => {
     expect(seen.gateway).toEqual({ name: "a", peerListen: "127.0.0.1:1" })
   })
 
+  it("hands the gateway the configuration file", async () => {
+    const { seen } = await run("gateway", "run", "--config", "/etc/holdfast.toml")
+    expect(seen.gateway).toEqual({ config: "/etc/holdfast.toml" })
+  })
+
+  it("checks settings and prints them, with an exit code and as JSON", async () => {
+    const missing = ["--config", "/nowhere/holdfast.toml"]
+    const bad = await run("gateway", "config", "check", ...missing)
+    expect(bad.code).toBe(2)
+    expect(bad.text).toContain("/nowhere/holdfast.toml: the configuration file cannot be read")
+    const json = await run("gateway", "config", "check", "-o", "json", ...missing)
+    expect(JSON.parse(json.text)).toMatchObject({ ok: false, file: "/nowhere/holdfast.toml" })
+    const whole = ["--database-url", "sqlite:x", "--peer-ca", "a", "--peer-cert", "b", "--peer-key", "c"]
+    const good = ["--jwt-dir", "j", "--name", "r1", ...whole]
+    expect(await run("gateway", "config", "check", ...good)).toMatchObject({
+      code: 0,
+      text: "the settings: ok\n",
+    })
+    const printed = await run("gateway", "config", "print", ...good)
+    expect(printed.code).toBe(0)
+    expect(printed.text).toMatch(/holdfast\.name +r1 +--name\n/)
+    expect(printed.text).toMatch(/holdfast\.fence_ms +5000 +default\n/)
+  })
+
   it("hands `up` its options with their defaults", async () => {
     const defaults = {
       replicas: 3,

@@ -5,7 +5,14 @@ import { Effect } from "effect"
 import { errorTable } from "../../src/domain/Errors.ts"
 import { limitsTable } from "../../src/domain/Limits.ts"
 import { statusName } from "../../src/domain/Status.ts"
-import { flagOf, settingNames, settingsTable, variableOf } from "../../src/gateway/SettingsTable.ts"
+import {
+  fileKeyOf,
+  flagOf,
+  settingNames,
+  settingOf,
+  settingsTable,
+  variableOf,
+} from "../../src/gateway/SettingsTable.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
 import { root } from "../check/Step.ts"
 import { code, page, table } from "./Markdown.ts"
@@ -66,7 +73,9 @@ export const errorsPage = (): string =>
 export const settingsPage = (): string =>
   page(
     "Settings of a replica",
-    "Flags of `holdfast gateway run` win over the environment, from `src/gateway/SettingsTable.ts`.",
+    "From `src/gateway/SettingsTable.ts`. What `holdfast gateway run` is given wins in this order: its flags, " +
+      "`HOLDFAST_` variables, `OPENSHELL_` variables, the configuration file, the default. An empty variable counts " +
+      "as none.",
     table(
       ["flag", "environment", "default", "meaning"],
       settingNames.map((name) => {
@@ -74,6 +83,28 @@ export const settingsPage = (): string =>
         return [code(`--${flagOf(name)} <${value}>`), code(variableOf(name)), fallback, meaning]
       }),
     ),
+    "## Configuration file",
+    "`--config FILE`, else `HOLDFAST_CONFIG`, else `OPENSHELL_GATEWAY_CONFIG` names one TOML file; it includes no " +
+      "others. `holdfast gateway config check` says everything that is wrong with it, with lines, and " +
+      "`holdfast gateway config print` shows what holds and who said so. A key that is not in this table is an " +
+      "error. Settings that hold secrets are refused in a file: files are copied, committed and shown.",
+    table(
+      ["key", "value", "environment", "OpenShell's variables"],
+      settingNames.map((name) => {
+        const { value, list, secret, openShell } = settingOf(name)
+        const takes = secret === true ? "not in a file" : list === true ? `array of ${value}` : value
+        return [
+          code(fileKeyOf(name).join(".")),
+          takes,
+          code(variableOf(name)),
+          (openShell ?? []).map(code).join(", "),
+        ]
+      }),
+    ),
+    "```toml\n" +
+      '[holdfast]\nname = "replica-1"\nlisten = ["0.0.0.0:17670"]\nlog_level = "info"\n\n' +
+      '[holdfast.peer]\nlisten = "0.0.0.0:17680"\nca = "/etc/holdfast/peer/ca.pem"\n\n' +
+      "[holdfast.drain]\nbatch = 50\n```",
   )
 
 export const metricsPage = async (): Promise<string> => {

@@ -33,7 +33,7 @@ describe("where supervisors reach a replica", () => {
   })
 
   it("is an http or https URL", () => {
-    expect(urlOf({ HOLDFAST_ADVERTISE_URL: "r1:8080" })).toContain("HOLDFAST_ADVERTISE_URL 'r1:8080'")
+    expect(urlOf({ HOLDFAST_ADVERTISE_URL: "r1:8080" })).toContain("HOLDFAST_ADVERTISE_URL: 'r1:8080'")
   })
 })
 
@@ -50,5 +50,33 @@ describe("the settings of a drain", () => {
       ["HOLDFAST_DRAIN_DEADLINE_MS", "-1"],
     ] as const)
       expect(urlOf({ [name]: value })).toContain(name)
+  })
+})
+
+describe("the driver of a replica", () => {
+  const driverOf = (environment: Readonly<Record<string, string>>) =>
+    Either.match(settings(environment), {
+      onLeft: ({ message }) => message,
+      onRight: ({ driver, driverSocket }) => [driver, driverSocket],
+    })
+
+  it("is the process driver, unless a socket or a name says otherwise", () => {
+    expect(driverOf({})).toEqual(["process", undefined])
+    expect(driverOf({ HOLDFAST_DRIVER: "none" })).toEqual(["none", undefined])
+    expect(driverOf({ HOLDFAST_DRIVER_SOCKET: "/run/d.sock" })).toEqual(["external", "/run/d.sock"])
+    expect(driverOf({ OPENSHELL_DRIVERS: "vm", OPENSHELL_COMPUTE_DRIVER_SOCKET: "/run/d.sock" })).toEqual([
+      "vm",
+      "/run/d.sock",
+    ])
+  })
+
+  it("is refused when it is not built in and nothing serves it, or the other way round", () => {
+    expect(driverOf({ HOLDFAST_DRIVER: "docker" })).toContain("HOLDFAST_DRIVER: 'docker' is not built in")
+    expect(driverOf({ HOLDFAST_DRIVER: "process", HOLDFAST_DRIVER_SOCKET: "/run/d.sock" })).toContain(
+      "needs no driver-socket",
+    )
+    expect(driverOf({ OPENSHELL_DRIVERS: "docker,vm", OPENSHELL_COMPUTE_DRIVER_SOCKET: "/x" })).toContain(
+      "OPENSHELL_DRIVERS: 'docker,vm' names several drivers",
+    )
   })
 })

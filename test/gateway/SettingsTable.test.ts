@@ -32,13 +32,14 @@ describe("SettingsTable", () => {
       expect(settings.listen.map(address).join(",")).toBe(fallback("listen"))
       expect(address(settings.peerListen)).toBe(fallback("peerListen"))
       expect(settings.peerAdvertise).toEqual(settings.peerListen)
-      expect(settings.metricsListen).toBeUndefined()
+      expect(settings.metricsListen).toEqual([])
       expect(settings.gatewayId).toBe(fallback("gatewayId"))
       expect(String(settings.sandboxTokenTtlMs)).toBe(fallback("sandboxTokenTtlMs"))
       expect(settings.publicUrl).toBe(`http://${fallback("listen")}`)
       expect(settings.sandboxEndpoint).toBe(settings.publicUrl)
       expect(settings.stateDir).toBe(fallback("stateDir"))
-      expect(settings.driver).toBe(fallback("driver"))
+      expect(fallback("driver")).toMatch(new RegExp(`^${settings.driver};`))
+      expect(settings.driverSocket).toBeUndefined()
       expect(settings.supervisorCommand).toEqual([])
       expect(settings.logLevel).toBe(fallback("logLevel"))
       expect(settings.tls).toBeUndefined()
@@ -51,7 +52,7 @@ describe("SettingsTable", () => {
   it.effect.each(required)("refuses to start without %s, and says so", (name) =>
     Effect.gen(function* () {
       const failure = yield* Effect.flip(load({}, values(required.filter((other) => other !== name))))
-      expect(failure.message).toContain(`${variableOf(name)} is not set`)
+      expect(failure.message).toContain(`${variableOf(name)}: not set`)
     }),
   )
 })

@@ -225,7 +225,7 @@ describe("the gateway's pods", () => {
     const settings = await Effect.runPromise(load({}, resolved))
     expect(settings.url).toBe("http://10.0.0.7:8080")
     expect(settings.peerAdvertise).toEqual({ host: "10.0.0.7", port: 8082 })
-    expect(settings.metricsListen).toEqual({ host: "10.0.0.7", port: 8081 })
+    expect(settings.metricsListen).toEqual([{ host: "10.0.0.7", port: 8081 }])
     expect(settings.sandboxEndpoint).toBe("http://holdfast:8080")
   })
 })

@@ -2,6 +2,7 @@
 import type { Command } from "commander"
 import { flagOf, settingNames, settingsTable } from "../../gateway/SettingsTable.ts"
 import { durationMs, oneOf, wholeNumber } from "../Arguments.ts"
+import type { Invocation } from "../Invocation.ts"
 import { lazily, type TreeContext } from "../Tree.ts"
 import { addKeyCommands } from "./KeyCommands.ts"
 
@@ -29,6 +30,7 @@ export const addClusterCommands = (program: Command, context: TreeContext): void
     .option("--wait", "return when nothing is left on it")
     .action(lazily(context, async () => (await import("../commands/GatewayDrain.ts")).gatewayDrain))
   addGatewayRun(gateway, context)
+  addConfigCommands(gateway, context)
   addKeyCommands(gateway, context)
   addUp(program, context)
   program
@@ -57,27 +59,60 @@ export const addClusterCommands = (program: Command, context: TreeContext): void
     .action(lazily(context, async () => (await import("../commands/Version.ts")).printVersion))
 }
 
-const addGatewayRun = (gateway: Command, context: TreeContext): void => {
-  const run = gateway
-    .command("run")
-    .description("run one replica in the foreground")
-    .addHelpText("after", "\nEvery flag can be set as HOLDFAST_… in the environment; flags win.")
+const configHelp = `
+Every flag can be set as HOLDFAST_… in the environment and, except secrets, in the configuration file.
+Flags win over HOLDFAST_ variables, these over OPENSHELL_ ones, these over the file.`
+
+/** The flags of a replica: one for each setting, and the file. */
+const addSettings = (command: Command): Command => {
+  command.option(
+    "--config <file>",
+    "TOML file with settings (HOLDFAST_CONFIG, then OPENSHELL_GATEWAY_CONFIG)",
+  )
   for (const name of settingNames) {
     const { value, meaning, fallback } = settingsTable[name]
-    run.option(`--${flagOf(name)} <${value}>`, `${meaning} (${fallback})`)
+    command.option(`--${flagOf(name)} <${value}>`, `${meaning} (${fallback})`)
   }
-  run.action(
-    lazily(
-      context,
-      async () => (invocation) => {
-        const given = settingNames.flatMap((name): Array<[string, string]> => {
-          const value = invocation.options[name]
-          return typeof value === "string" ? [[name, value]] : []
-        })
-        return context.dependencies.runGateway(Object.fromEntries(given))
-      },
-      { handlesSignals: true },
-    ),
+  return command.addHelpText("after", configHelp)
+}
+
+/** What was given as flags, by the names of settings. */
+const settingFlags = ({ options }: Invocation): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    ["config", ...settingNames].flatMap((name): Array<[string, string]> => {
+      const value = options[name]
+      return typeof value === "string" ? [[name, value]] : []
+    }),
+  )
+
+const addGatewayRun = (gateway: Command, context: TreeContext): void => {
+  addSettings(gateway.command("run").description("run one replica in the foreground")).action(
+    lazily(context, async () => (invocation) => context.dependencies.runGateway(settingFlags(invocation)), {
+      handlesSignals: true,
+    }),
+  )
+}
+
+const addConfigCommands = (gateway: Command, context: TreeContext): void => {
+  const config = gateway.command("config").description("look at the settings of a replica without running it")
+  addSettings(
+    config.command("check").description("say everything that is wrong with the settings; exit 0 or 2"),
+  ).action(
+    lazily(context, async () => {
+      const { configCheck } = await import("../commands/GatewayConfig.ts")
+      return (invocation) => configCheck(invocation, settingFlags(invocation), context.environment)
+    }),
+  )
+  addSettings(
+    config
+      .command("print")
+      .description("show the value of every setting and where it comes from; secrets are hidden")
+      .option("--no-headers", "without the heading line"),
+  ).action(
+    lazily(context, async () => {
+      const { configPrint } = await import("../commands/GatewayConfig.ts")
+      return (invocation) => configPrint(invocation, settingFlags(invocation), context.environment)
+    }),
   )
 }
 
