@@ -14,14 +14,27 @@ const all = (...checks: ReadonlyArray<Check>): Check => Effect.all(checks, { dis
 const when = (refused: boolean, message: () => string): Check => (refused ? refuse(message()) : Effect.void)
 
 const dnsLabel = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is those that are looked for
+const hasControl = /[\u0000-\u001f\u007f]/
 const labelKey = /^([a-z0-9]([a-z0-9.-]*[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/
 const labelValue = /^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/
 
-export const sandboxName = (name: string): Check =>
+/** The name of a sandbox, a workspace or a service: host names join the three in one DNS label. */
+export const objectName = (name: string): Check =>
   all(
     when(name.length > limits.nameLength, () => `name must be at most ${limits.nameLength} characters`),
     when(!dnsLabel.test(name), () => "name must be a DNS label (lowercase letters, digits and '-')"),
     when(name.includes("--"), () => "name must not contain '--'"),
+  )
+
+/** Whose membership: what an identity provider calls a user. */
+export const subject = (text: string): Check =>
+  all(
+    when(
+      text.length > limits.objectNameLength,
+      () => `principal_subject exceeds ${limits.objectNameLength} characters`,
+    ),
+    when(hasControl.test(text), () => "principal_subject contains a control character"),
   )
 
 export const labels = (map: Readonly<Record<string, string>>): Check => {

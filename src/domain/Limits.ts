@@ -285,6 +285,27 @@ export const limitsTable = {
   ],
   peerTickets: [1_024, "tickets", "four processes' pending relays waiting for their peer leg"],
 
+  // HTTP: services, and whatever else is not gRPC
+  httpHeaderBytes: [32_768, "bytes", "twice Node's default: cookies of several applications behind one domain"],
+  httpKeepAliveMs: [75_000, "ms", "an idle HTTP/1.1 connection; above the 60 s of common balancers"],
+  serviceIdleMs: [3_600_000, "ms", "a request or WebSocket on which nothing moves; models may think for minutes"],
+  serviceLingerMs: [
+    10_000,
+    "ms",
+    "what remains of a request, or of a connection to the application, after the answer was complete",
+  ],
+  serviceRequests: [4_096, "requests", "under way on one replica; a quarter of a usual limit of descriptors"],
+  serviceRequestsPerSandbox: [
+    512,
+    "requests",
+    "under way to one sandbox on one replica; several browsers with 100 streams each",
+  ],
+  serviceEndpointsKnown: [
+    4_096,
+    "endpoints",
+    "remembered by host name, those that do not exist included: strangers choose the names",
+  ],
+
   // names and sizes of requests
   nameLength: [19, "characters", "OpenShell 0.0.111: service host names join three names in one label"],
   listDefault: [100, "items", "OpenShell 0.0.111 page size"],
@@ -295,10 +316,40 @@ export const limitsTable = {
   environmentValueBytes: [8_192, "bytes", "OpenShell 0.0.111"],
   environmentTotalBytes: [262_144, "bytes", "OpenShell 0.0.111"],
   sandboxProviders: [32, "providers", "OpenShell 0.0.111"],
+  objectNameLength: [253, "characters", "OpenShell 0.0.111, names that are in no host name"],
   workspaceMembers: [1_000, "members", "OpenShell 0.0.111, per workspace"],
   templateStringBytes: [1_024, "bytes", "OpenShell 0.0.111"],
   templateStructBytes: [65_536, "bytes", "OpenShell 0.0.111"],
   policyBytes: [262_144, "bytes", "OpenShell 0.0.111"],
+  policyPaths: [256, "paths", "filesystem paths of one policy; a supervisor makes a rule of each"],
+  policyPathLength: [4_096, "characters", "longest path that Linux takes"],
+  policyPageDefault: [50, "revisions", "OpenShell 0.0.111 page of policy revisions"],
+  policyRevisionsKept: [
+    200,
+    "revisions",
+    "per sandbox, besides its first: enough to see how a policy came about, bounded for whoever changes it in a loop",
+  ],
+  mergeOperations: [256, "operations", "one update; each may walk the whole policy"],
+  configAttempts: [5, "attempts", "OpenShell 0.0.111 compare-and-swap of configuration"],
+  configCached: [
+    2_048,
+    "sandboxes",
+    "composed configurations kept per replica; a poll of an unchanged one reads two numbers",
+  ],
+  configFetchesPerSecond: [
+    200,
+    "calls/s",
+    "a global change makes the supervisors of a replica ask again: each waits a random part of the time that this rate takes",
+  ],
+  configFetchSpreadMs: [60_000, "ms", "longest wait of a supervisor after it was told of a change"],
+  configMissedMs: [
+    900_000,
+    "ms",
+    "after the change feed was interrupted, changes this recent are told again; older ones have been found by polling",
+  ],
+  draftChunks: [256, "chunks", "proposals kept per sandbox; the oldest decided ones go first"],
+  draftEvents: [512, "entries", "history of proposals kept per sandbox"],
+  draftSubmission: [64, "chunks", "proposals of one submission"],
   logLevelLength: [32, "characters", "OpenShell 0.0.111"],
   mainArguments: [256, "arguments", "OpenShell 0.0.111"],
   mainCommandBytes: [262_144, "bytes", "OpenShell 0.0.111"],

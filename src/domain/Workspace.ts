@@ -32,3 +32,34 @@ export const isTerminating = (workspace: Workspace): boolean => workspace.deleti
 
 export const workspaceNotFound = (name: string): string => `workspace '${name}' not found`
 export const workspaceTerminating = (name: string): string => `workspace '${name}' is being deleted`
+
+export interface NewWorkspace {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+}
+
+export interface WorkspacesQuery {
+  /** 0 leaves it to the gateway. */
+  readonly limit: number
+  readonly offset: number
+  /** `k=v,k2=v2` */
+  readonly labelSelector: string
+}
+
+/** An empty workspace is the default one. */
+export interface MemberName {
+  readonly workspace: string
+  readonly subject: string
+}
+
+export interface NewMember extends MemberName {
+  /** Absent where the request names none that this gateway knows. */
+  readonly role?: WorkspaceRole
+}
+
+export interface MembersQuery {
+  readonly workspace: string
+  /** 0 leaves it to the gateway. */
+  readonly limit: number
+  readonly offset: number
+}
