@@ -5,22 +5,14 @@ import { adminEndpoints } from "./AdminMethods.ts"
 import type { Common, Endpoint } from "./Endpoint.ts"
 import { execEndpoints } from "./ExecMethods.ts"
 import { forwardEndpoints } from "./ForwardMethods.ts"
-import { logEndpoints } from "./LogMethods.ts"
 import { openShellV1 } from "./OpenShellV1.ts"
-import { sandboxEndpoints } from "./SandboxMethods.ts"
 import { sshSessionEndpoints } from "./SshSessionMethods.ts"
-import { supervisorEndpoints } from "./SupervisorMethods.ts"
-import { watchEndpoints } from "./WatchMethods.ts"
 
 const endpoints = [
   ...openShellV1,
-  ...sandboxEndpoints,
   ...sshSessionEndpoints,
   ...forwardEndpoints,
   ...execEndpoints,
-  ...watchEndpoints,
-  ...logEndpoints,
-  ...supervisorEndpoints,
   ...adminEndpoints,
 ]
 

@@ -1,10 +1,46 @@
 /** The OpenShell 0.0.111 wire: which method of it asks for which operation. */
 import { identity } from "../wire/openshell-v1/Identity.ts"
+import { logs } from "../wire/openshell-v1/Logs.ts"
+import { sandboxes } from "../wire/openshell-v1/Sandboxes.ts"
+import { session } from "../wire/openshell-v1/Session.ts"
+import { supervisorMethods } from "../wire/openshell-v1/SupervisorCalls.ts"
+import { workspaces } from "../wire/openshell-v1/Workspaces.ts"
 import { identityOperations } from "./IdentityMethods.ts"
+import { logOperations } from "./LogMethods.ts"
 import { bind } from "./Operation.ts"
+import { sandboxOperations } from "./SandboxMethods.ts"
+import { supervisorOperations } from "./SupervisorMethods.ts"
+import { watchOperations } from "./WatchMethods.ts"
+import { workspaceOperations } from "./WorkspaceMethods.ts"
 
 export const openShellV1 = [
   bind(identity.health, identityOperations.health),
   bind(identity.getGatewayInfo, identityOperations.getGatewayInfo),
   bind(identity.getCurrentUser, identityOperations.getCurrentUser),
+
+  bind(sandboxes.create, sandboxOperations.create),
+  bind(sandboxes.get, sandboxOperations.get),
+  bind(sandboxes.list, sandboxOperations.list),
+  bind(sandboxes.delete, sandboxOperations.delete),
+  bind(sandboxes.stop, sandboxOperations.stop),
+  bind(sandboxes.start, sandboxOperations.start),
+
+  bind(logs.get, logOperations.get),
+  bind(logs.push, logOperations.push),
+  bind(logs.watch, watchOperations.watch),
+
+  bind(workspaces.create, workspaceOperations.create),
+  bind(workspaces.get, workspaceOperations.get),
+  bind(workspaces.list, workspaceOperations.list),
+  bind(workspaces.delete, workspaceOperations.delete),
+  bind(workspaces.addMember, workspaceOperations.addMember),
+  bind(workspaces.removeMember, workspaceOperations.removeMember),
+  bind(workspaces.listMembers, workspaceOperations.listMembers),
+
+  bind(session.connect, supervisorOperations.connect),
+  bind(supervisorMethods.reportExit, supervisorOperations.reportExit),
+  bind(supervisorMethods.config, supervisorOperations.config),
+  bind(supervisorMethods.providerEnvironment, supervisorOperations.providerEnvironment),
+  bind(supervisorMethods.refreshToken, supervisorOperations.refreshToken),
+  bind(supervisorMethods.inferenceBundle, supervisorOperations.inferenceBundle),
 ]

@@ -30,6 +30,8 @@ export interface Exchange<I, O> {
   /** The next message, or undefined after the client's half-close. Rejects with GrpcError or a public error. */
   readonly receive: () => Promise<I | undefined>
   readonly send: (message: O) => Promise<void>
+  /** The bytes of a message, for whoever writes to `call.stream` itself. */
+  readonly encode: (message: O) => Uint8Array
 }
 
 export const unary = <I, O, R>(
@@ -76,6 +78,7 @@ export const bind = <I, O, R>(
                 call.sendHeaders()
                 return writeMessage(call.stream, method.encodeResponse(message), call.signal)
               },
+              encode: method.encodeResponse,
             }
             const outcome = await run(runtime, loopbackListener, operation.access, call, (context) =>
               operation.handle(exchange, context),

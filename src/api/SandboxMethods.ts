@@ -4,26 +4,25 @@ import { Clock, Effect, Option } from "effect"
 import { SandboxTokens } from "../auth/SandboxTokens.ts"
 import { InvalidArgument } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
+import type { NewSandbox, SandboxName, SandboxQuery } from "../domain/SandboxRequests.ts"
 import { Driver } from "../driver/Driver.ts"
 import * as Phase from "../sandbox/Phase.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import { Sandboxes } from "../store/Sandboxes.ts"
-import { OpenShell } from "../wire/OpenShell.ts"
 import { openShellAccess as access } from "./Access.ts"
-import { unary } from "./Endpoint.ts"
 import { byName, requireWorkspace } from "./Lookup.ts"
+import { unary } from "./Operation.ts"
 import { petname } from "./Petname.ts"
-import { specFromWire, toWire } from "./SandboxCodec.ts"
 import * as Validate from "./Validate.ts"
 
-const { method } = OpenShell
+/** The main process of a sandbox that asks for none (wire contract 2.2). */
+const defaultMain = { command: ["/bin/bash", "-l"], tty: true } as const
 
-const createSandbox = unary(method.createSandbox, access.createSandbox, (request) =>
+const createSandbox = unary(access.createSandbox, (request: NewSandbox) =>
   Effect.gen(function* () {
-    if (request.spec === undefined) return yield* new InvalidArgument({ message: "spec is required" })
     const name = request.name === "" ? petname() : request.name
-    const spec = specFromWire(request.spec)
-    yield* Validate.sandboxName(name)
+    const spec = request.spec.command.length > 0 ? request.spec : { ...request.spec, ...defaultMain }
+    yield* Validate.objectName(name)
     yield* Validate.spec(spec)
     yield* Validate.metadata(request.labels, request.annotations)
     const workspace = yield* requireWorkspace(request.workspace)
@@ -47,16 +46,13 @@ const createSandbox = unary(method.createSandbox, access.createSandbox, (request
       status: Phase.initial(nowMs),
     })
     const actors = yield* SandboxActors
-    const sandbox = yield* actors.ask(id, (actor) => actor.Provision(), limits.lifecycleTimeoutMs)
-    return { sandbox: toWire(sandbox) }
+    return yield* actors.ask(id, (actor) => actor.Provision(), limits.lifecycleTimeoutMs)
   }),
 )
 
-const getSandbox = unary(method.getSandbox, access.getSandbox, (request) =>
-  Effect.map(byName(request.name, request.workspace), (sandbox) => ({ sandbox: toWire(sandbox) })),
-)
+const getSandbox = unary(access.getSandbox, (request: SandboxName) => byName(request.name, request.workspace))
 
-const listSandboxes = unary(method.listSandboxes, access.listSandboxes, (request) =>
+const listSandboxes = unary(access.listSandboxes, (request: SandboxQuery) =>
   Effect.gen(function* () {
     if (request.allWorkspaces && request.workspace !== "")
       return yield* new InvalidArgument({
@@ -67,48 +63,44 @@ const listSandboxes = unary(method.listSandboxes, access.listSandboxes, (request
       ? Option.none<string>()
       : Option.some(yield* requireWorkspace(request.workspace))
     const sandboxes = yield* Sandboxes
-    const page = yield* sandboxes.list({
+    return yield* sandboxes.list({
       workspace,
       selector,
       limit: Validate.pageLimit(request.limit),
       offset: request.offset,
     })
-    return { sandboxes: page.map(toWire) }
   }),
 )
 
-const deleteSandbox = unary(method.deleteSandbox, access.deleteSandbox, (request) =>
+const deleteSandbox = unary(access.deleteSandbox, (request: SandboxName) =>
   Effect.gen(function* () {
     const sandbox = yield* byName(request.name, request.workspace)
     const actors = yield* SandboxActors
-    const deleted = yield* actors.ask(sandbox.id, (actor) => actor.Delete(), limits.lifecycleTimeoutMs)
-    return { deleted }
+    return yield* actors.ask(sandbox.id, (actor) => actor.Delete(), limits.lifecycleTimeoutMs)
   }),
 )
 
-const stopSandbox = unary(method.stopSandbox, access.stopSandbox, (request) =>
+const stopSandbox = unary(access.stopSandbox, (request: SandboxName) =>
   Effect.gen(function* () {
     const { id } = yield* byName(request.name, request.workspace)
     const actors = yield* SandboxActors
-    const sandbox = yield* actors.ask(id, (actor) => actor.Stop(), limits.lifecycleTimeoutMs)
-    return { sandbox: toWire(sandbox) }
+    return yield* actors.ask(id, (actor) => actor.Stop(), limits.lifecycleTimeoutMs)
   }),
 )
 
-const startSandbox = unary(method.startSandbox, access.startSandbox, (request) =>
+const startSandbox = unary(access.startSandbox, (request: SandboxName) =>
   Effect.gen(function* () {
     const { id } = yield* byName(request.name, request.workspace)
     const actors = yield* SandboxActors
-    const sandbox = yield* actors.ask(id, (actor) => actor.Start(), limits.lifecycleTimeoutMs)
-    return { sandbox: toWire(sandbox) }
+    return yield* actors.ask(id, (actor) => actor.Start(), limits.lifecycleTimeoutMs)
   }),
 )
 
-export const sandboxEndpoints = [
-  createSandbox,
-  getSandbox,
-  listSandboxes,
-  deleteSandbox,
-  stopSandbox,
-  startSandbox,
-]
+export const sandboxOperations = {
+  create: createSandbox,
+  get: getSandbox,
+  list: listSandboxes,
+  delete: deleteSandbox,
+  stop: stopSandbox,
+  start: startSandbox,
+}

@@ -1,20 +1,19 @@
 /** `WatchSandbox`: a snapshot, the tails, then whatever any replica writes. An idle watcher costs nothing. */
 import { Effect, Option } from "effect"
 import { limits } from "../domain/Limits.ts"
+import type { WatchEvent, WatchQuery } from "../domain/SandboxRequests.ts"
 import { Changes } from "../store/Changes.ts"
 import { Events } from "../store/Events.ts"
 import { Logs } from "../store/Logs.ts"
 import { Sandboxes } from "../store/Sandboxes.ts"
-import { OpenShell } from "../wire/OpenShell.ts"
 import { openShellAccess as access } from "./Access.ts"
-import { receive, send, streaming } from "./Endpoint.ts"
 import { byId } from "./Lookup.ts"
-import { eventToWire, logToWire, toWire } from "./SandboxCodec.ts"
+import { type Exchange, receive, send, streaming } from "./Operation.ts"
 
-const watchSandbox = streaming(OpenShell.method.watchSandbox, access.watchSandbox, (typed) =>
+const watchSandbox = streaming(access.watchSandbox, (exchange: Exchange<WatchQuery, WatchEvent>) =>
   Effect.gen(function* () {
-    const request = yield* receive(typed)
-    const sandbox = yield* byId(request?.id ?? "", "id is required")
+    const request = yield* receive(exchange)
+    const sandbox = yield* byId(request?.sandboxId ?? "", "id is required")
     if (request === undefined) return
     const changes = yield* Changes
     const sandboxes = yield* Sandboxes
@@ -31,13 +30,13 @@ const watchSandbox = streaming(OpenShell.method.watchSandbox, access.watchSandbo
       if (row === undefined) return true
       if (row.resourceVersion !== seenVersion) {
         seenVersion = row.resourceVersion
-        yield* send(typed, { payload: { case: "sandbox", value: toWire(row) } })
+        yield* send(exchange, { _tag: "Status", sandbox: row })
       }
       return request.stopOnTerminal && row.status.phase === "Ready"
     })
 
     const filter = {
-      sinceMs: Number(request.logSinceMs),
+      sinceMs: request.logSinceMs,
       sources: request.logSources,
       minLevel: request.logMinLevel,
     }
@@ -46,8 +45,7 @@ const watchSandbox = streaming(OpenShell.method.watchSandbox, access.watchSandbo
       while (true) {
         const page = yield* logs.after(id, logCursor, { ...filter, sinceMs: 0 }, limits.watchQueue)
         logCursor = page.cursor
-        for (const line of page.lines)
-          yield* send(typed, { payload: { case: "log", value: logToWire(line) } })
+        for (const line of page.lines) yield* send(exchange, { _tag: "Log", line })
         if (page.lines.length < limits.watchQueue) return
       }
     })
@@ -55,24 +53,22 @@ const watchSandbox = streaming(OpenShell.method.watchSandbox, access.watchSandbo
     const sendEvents = Effect.gen(function* () {
       const page = yield* events.after(id, eventCursor)
       eventCursor = page.cursor
-      for (const event of page.events)
-        yield* send(typed, { payload: { case: "event", value: eventToWire(event) } })
+      for (const event of page.events) yield* send(exchange, { _tag: "Event", event })
     })
 
-    typed.call.sendHeaders()
+    exchange.call.sendHeaders()
     // The snapshot is the first event, whatever is followed.
     if (yield* sendStatus) return
     if (request.followLogs) {
       const lines = request.logTailLines === 0 ? limits.logTailDefault : request.logTailLines
       const tail = yield* logs.tail(id, { ...filter, lines })
       logCursor = tail.cursor
-      for (const line of tail.lines) yield* send(typed, { payload: { case: "log", value: logToWire(line) } })
+      for (const line of tail.lines) yield* send(exchange, { _tag: "Log", line })
     }
     if (request.followEvents) {
       const tail = yield* events.tail(id, request.eventTail)
       eventCursor = tail.cursor
-      for (const event of tail.events)
-        yield* send(typed, { payload: { case: "event", value: eventToWire(event) } })
+      for (const event of tail.events) yield* send(exchange, { _tag: "Event", event })
     }
     if (!request.followStatus && !request.followLogs && !request.followEvents) return
 
@@ -88,4 +84,4 @@ const watchSandbox = streaming(OpenShell.method.watchSandbox, access.watchSandbo
   }).pipe(Effect.scoped),
 )
 
-export const watchEndpoints = [watchSandbox]
+export const watchOperations = { watch: watchSandbox }

@@ -1,17 +1,16 @@
 /** One supervisor session on this replica: its stream, and the relays asked of it that are not claimed yet. */
 import type { Writable } from "node:stream"
-import { create, toBinary } from "@bufbuild/protobuf"
 import { limits } from "../domain/Limits.ts"
 import type { RelayTarget, StreamCarrier } from "../domain/Sandbox.ts"
+import type { GatewayMessage, SessionAdvice, SupervisorCapabilities } from "../domain/Session.ts"
 import { encodeFrame } from "../wire/grpc/Framing.ts"
 import type { ServerCall } from "../wire/grpc/ServerCall.ts"
-import type { SupervisorCapabilities } from "../wire/HoldfastV1.ts"
-import { type GatewayMessage, GatewayMessageSchema } from "../wire/OpenShell.ts"
 
 /** What a session needs of the call that carries it. */
 export type SessionCall = Pick<ServerCall, "sendHeaders" | "finish"> & { readonly stream: Writable }
 
-type Payload = GatewayMessage["payload"]
+/** The bytes of a message on the wire that the supervisor speaks. */
+export type EncodeGatewayMessage = (message: GatewayMessage) => Uint8Array
 
 /** A move that was asked of the supervisor. */
 export interface AskedMove {
@@ -31,6 +30,7 @@ export class Session {
   readonly extended: boolean
   readonly #capabilities: SupervisorCapabilities | undefined
   readonly #call: SessionCall
+  readonly #encode: EncodeGatewayMessage
   /** The last move asked of it; undefined as long as none was. */
   asked: AskedMove | undefined
   /** When it was accepted, by the monotonic clock; undefined before. */
@@ -42,7 +42,7 @@ export class Session {
   #retired = false
   #accepted = false
   #queued = 0
-  #held: Array<Payload> = []
+  #held: Array<GatewayMessage> = []
   #advisedSpreadMs = 0
   #heartbeatDueMs = 0
 
@@ -51,12 +51,14 @@ export class Session {
     sessionId: string,
     capabilities: SupervisorCapabilities | undefined,
     call: SessionCall,
+    encode: EncodeGatewayMessage,
   ) {
     this.sandboxId = sandboxId
     this.sessionId = sessionId
     this.extended = capabilities !== undefined
     this.#capabilities = capabilities
     this.#call = call
+    this.#encode = encode
   }
 
   /**
@@ -66,28 +68,24 @@ export class Session {
   accept(epoch: number, replica: string, spreadMs: number): void {
     this.#advisedSpreadMs = spreadMs
     this.#write({
-      case: "sessionAccepted",
-      value: {
-        $typeName: "openshell.v1.SessionAccepted",
-        sessionId: this.sessionId,
-        heartbeatIntervalSecs: this.heartbeatMs / 1000,
-        ...(this.extended
-          ? {
-              holdfast: {
-                $typeName: "holdfast.v1.SessionTerms",
-                epoch: BigInt(epoch),
-                replica,
-                reconnectDelayMs: 0,
-                fence: true,
-                redirectUrl: "",
-                advice: adviceOf(spreadMs),
-              },
-            }
-          : {}),
-      },
+      _tag: "Accepted",
+      sessionId: this.sessionId,
+      heartbeatMs: this.heartbeatMs,
+      ...(this.extended
+        ? {
+            terms: {
+              epoch,
+              replica,
+              reconnectDelayMs: 0,
+              fence: true,
+              redirectUrl: "",
+              advice: adviceOf(spreadMs),
+            },
+          }
+        : {}),
     })
     this.#accepted = true
-    for (const payload of this.#held) this.#write(payload)
+    for (const message of this.#held) this.#write(message)
     this.#held = []
   }
 
@@ -108,10 +106,7 @@ export class Session {
   /** Asks for another session, at that URL or, where it is empty, at the configured address. */
   move(url: string, asked: AskedMove): boolean {
     this.asked = asked
-    return this.#send({
-      case: "holdfastMove",
-      value: { $typeName: "holdfast.v1.SessionMove", url, reason: asked.reason },
-    })
+    return this.#send({ _tag: "Move", url, reason: asked.reason })
   }
 
   /** Whether a relay may be a carrier of such a stream, which then ends in the supervisor. */
@@ -129,52 +124,24 @@ export class Session {
     stream?: StreamCarrier,
   ): boolean {
     return this.#send({
-      case: "relayOpen",
-      value: {
-        $typeName: "openshell.v1.RelayOpen",
-        channelId,
-        serviceId,
-        target:
-          target.kind === "ssh"
-            ? { case: "ssh", value: { $typeName: "openshell.v1.SshRelayTarget" } }
-            : {
-                case: "tcp",
-                value: { $typeName: "openshell.v1.TcpRelayTarget", host: target.host, port: target.port },
-              },
-        ...(this.extended
-          ? {
-              holdfast: {
-                $typeName: "holdfast.v1.RelayFence",
-                epoch: BigInt(epoch),
-                binding: stream?.binding ?? "",
-                ...(stream === undefined ? {} : { stream: carrierToWire(stream) }),
-              },
-            }
-          : {}),
-      },
+      _tag: "RelayOpen",
+      channelId,
+      serviceId,
+      target,
+      ...(this.extended
+        ? { fence: { epoch, binding: stream?.binding ?? "", ...(stream === undefined ? {} : { stream }) } }
+        : {}),
     })
   }
 
   /** `delayMs`: how long the supervisor should stay away; 0 leaves it to the supervisor. */
   reject(reason: string, delayMs = 0): void {
     this.#write({
-      case: "sessionRejected",
-      value: {
-        $typeName: "openshell.v1.SessionRejected",
-        reason,
-        ...(this.extended && delayMs > 0
-          ? {
-              holdfast: {
-                $typeName: "holdfast.v1.SessionTerms",
-                epoch: 0n,
-                replica: "",
-                reconnectDelayMs: delayMs,
-                fence: true,
-                redirectUrl: "",
-              },
-            }
-          : {}),
-      },
+      _tag: "Rejected",
+      reason,
+      ...(this.extended && delayMs > 0
+        ? { terms: { epoch: 0, replica: "", reconnectDelayMs: delayMs, fence: true, redirectUrl: "" } }
+        : {}),
     })
     this.#call.finish()
   }
@@ -192,13 +159,7 @@ export class Session {
     this.#heartbeatDueMs = nowMs + this.heartbeatMs
     const changed = this.extended && spreadMs !== this.#advisedSpreadMs
     this.#advisedSpreadMs = spreadMs
-    return this.#send({
-      case: "heartbeat",
-      value: {
-        $typeName: "openshell.v1.GatewayHeartbeat",
-        ...(changed ? { holdfast: adviceOf(spreadMs) } : {}),
-      },
-    })
+    return this.#send(changed ? { _tag: "Heartbeat", advice: adviceOf(spreadMs) } : plainHeartbeat)
   }
 
   /** Ends the stream without an error, as OpenShell does when a newer session takes over. */
@@ -206,32 +167,26 @@ export class Session {
     this.#call.finish()
   }
 
-  #send(payload: Payload): boolean {
+  #send(message: GatewayMessage): boolean {
     if (this.#queued + this.#held.length >= limits.sessionOutboundMessages) return false
-    if (this.#accepted) this.#write(payload)
-    else this.#held.push(payload)
+    if (this.#accepted) this.#write(message)
+    else this.#held.push(message)
     return true
   }
 
-  #write(payload: Payload): void {
+  #write(message: GatewayMessage): void {
     const { stream } = this.#call
     if (stream.destroyed || stream.writableEnded) return
     this.#queued += 1
-    const message = toBinary(GatewayMessageSchema, create(GatewayMessageSchema, { payload }))
-    stream.write(encodeFrame(message), () => {
+    stream.write(encodeFrame(this.#encode(message)), () => {
       this.#queued -= 1
     })
   }
 }
 
-const adviceOf = (reconnectSpreadMs: number) => ({
-  $typeName: "holdfast.v1.SessionAdvice" as const,
+const plainHeartbeat: GatewayMessage = { _tag: "Heartbeat" }
+
+const adviceOf = (reconnectSpreadMs: number): SessionAdvice => ({
   reconnectSpreadMs,
   configPollMs: limits.configPollAdviceMs,
-})
-
-const carrierToWire = ({ key, kind }: StreamCarrier) => ({
-  $typeName: "holdfast.v1.StreamCarrier" as const,
-  key: Buffer.from(key, "hex"),
-  kind,
 })

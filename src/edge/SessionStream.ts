@@ -5,13 +5,13 @@ import { ClusterConfig } from "../cluster/ClusterConfig.ts"
 import { InvalidArgument, PermissionDenied, type PublicError } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { monotonicMs } from "../domain/Monotonic.ts"
+import type { SupervisorHello, SupervisorMessage } from "../domain/Session.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import { GrpcError } from "../wire/grpc/GrpcError.ts"
-import type { SupervisorHello, SupervisorMessage } from "../wire/OpenShell.ts"
 import { makeAttachPacer } from "./AttachPacer.ts"
 import { LocalEdge } from "./LocalEdge.ts"
-import { Session, type SessionCall } from "./Session.ts"
+import { type EncodeGatewayMessage, Session, type SessionCall } from "./Session.ts"
 
 /** Reads the supervisor's messages; undefined after it half-closed. */
 export type ReceiveSupervisorMessage = () => Promise<SupervisorMessage | undefined>
@@ -41,8 +41,8 @@ const make = Effect.gen(function* () {
       Effect.flatMap((message) => {
         if (message === undefined)
           return Effect.fail(new InvalidArgument({ message: "stream closed before hello" }))
-        return message.payload.case === "hello"
-          ? Effect.succeed(message.payload.value)
+        return message._tag === "Hello"
+          ? Effect.succeed(message)
           : Effect.fail(new InvalidArgument({ message: "expected SupervisorHello" }))
       }),
     )
@@ -99,14 +99,10 @@ const make = Effect.gen(function* () {
       while (true) {
         const message = await receive()
         if (message === undefined) break
-        const { payload } = message
-        if (payload.case === "relayOpenResult" && !payload.value.success)
-          edge.refused(session.sandboxId, payload.value.channelId, payload.value.error)
-        if (payload.case === "relayClose")
-          note(session, "Supervisor closed a relay", {
-            relay: payload.value.channelId,
-            reason: payload.value.reason,
-          })
+        if (message._tag === "RelayOpenResult" && !message.success)
+          edge.refused(session.sandboxId, message.channelId, message.error)
+        if (message._tag === "RelayClose")
+          note(session, "Supervisor closed a relay", { relay: message.channelId, reason: message.reason })
       }
     } catch (cause) {
       note(session, "Session stream ended", {
@@ -134,8 +130,8 @@ const make = Effect.gen(function* () {
           actor.Attach({
             sessionId: session.sessionId,
             instanceId: said.instanceId,
-            instanceStartedAtMs: Number(said.holdfast?.instanceStartedAtMs ?? 0n),
-            connectionEpoch: Number(said.holdfast?.connectionEpoch ?? 0n),
+            instanceStartedAtMs: said.capabilities?.instanceStartedAtMs ?? 0,
+            connectionEpoch: said.capabilities?.connectionEpoch ?? 0,
             replica: config.incarnation,
           }),
         limits.attachTimeoutMs,
@@ -181,6 +177,7 @@ const make = Effect.gen(function* () {
   const run = (
     principal: string,
     call: SessionCall,
+    encode: EncodeGatewayMessage,
     receive: ReceiveSupervisorMessage,
   ): Effect.Effect<Promise<void>, PublicError | GrpcError> =>
     Effect.uninterruptibleMask((restore) =>
@@ -193,7 +190,7 @@ const make = Effect.gen(function* () {
           return yield* new PermissionDenied({
             message: "cross-sandbox access denied: principal does not own this sandbox",
           })
-        const session = new Session(principal, randomUUID(), said.holdfast, call)
+        const session = new Session(principal, randomUUID(), said.capabilities, call, encode)
         edge.addSession(session)
         const accepted = yield* restore(admitted(session, said)).pipe(
           Effect.onError(() =>

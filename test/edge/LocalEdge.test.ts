@@ -6,6 +6,7 @@ import { LocalEdge } from "../../src/edge/LocalEdge.ts"
 import { Session } from "../../src/edge/Session.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
 import type { EdgeOpen } from "../../src/sandbox/Edges.ts"
+import { session as sessionMethods } from "../../src/wire/openshell-v1/Session.ts"
 import { edgeServices } from "./EdgeServices.ts"
 
 const withEdge = <A, E>(f: (edge: LocalEdge["Type"], metrics: Metrics["Type"]) => Effect.Effect<A, E>) =>
@@ -24,7 +25,7 @@ const sessionOn = (edge: LocalEdge["Type"], id: string) => {
       state.ended = true
     },
   }
-  const session = new Session("sandbox-1", id, undefined, call)
+  const session = new Session("sandbox-1", id, undefined, call, sessionMethods.connect.encodeResponse)
   session.accept(1, "one", 0)
   edge.addSession(session)
   return { session, state }

@@ -1,19 +1,19 @@
 /** What steering asks of which session, with the other replicas played by their statistics and time at a touch. */
 import { PassThrough } from "node:stream"
-import { create } from "@bufbuild/protobuf"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Layer, TestClock } from "effect"
 import { ClusterConfig } from "../../src/cluster/ClusterConfig.ts"
 import { type Member, Membership } from "../../src/cluster/Membership.ts"
 import { Unavailable } from "../../src/domain/Errors.ts"
 import { limits } from "../../src/domain/Limits.ts"
+import type { SupervisorCapabilities } from "../../src/domain/Session.ts"
 import type { EdgeStats } from "../../src/edge/EdgeRpcs.ts"
 import { EdgeStatistics } from "../../src/edge/EdgeStatistics.ts"
 import { LocalEdge } from "../../src/edge/LocalEdge.ts"
 import { Session } from "../../src/edge/Session.ts"
 import { Steering } from "../../src/edge/Steering.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
-import { SupervisorCapabilitiesSchema } from "../../src/wire/HoldfastV1.ts"
+import { session as sessionMethods } from "../../src/wire/openshell-v1/Session.ts"
 import { edgeServices } from "./EdgeServices.ts"
 
 const own = "one/1"
@@ -41,6 +41,16 @@ const peer = (part: Partial<EdgeStats>): EdgeStats => ({
   remaining: 0,
   ...part,
 })
+
+const capabilities: SupervisorCapabilities = {
+  connectionEpoch: 1,
+  instanceStartedAtMs: 0,
+  resume: false,
+  redirect: true,
+  fence: false,
+  exec: false,
+  liveChannelIds: [],
+}
 
 interface Play {
   readonly edge: LocalEdge["Type"]
@@ -82,8 +92,9 @@ const played = (members: ReadonlyArray<Member>, f: (play: Play) => Effect.Effect
         const session = new Session(
           `sandbox-${counter}`,
           `session-${counter}`,
-          redirect ? create(SupervisorCapabilitiesSchema, { redirect: true }) : undefined,
+          redirect ? capabilities : undefined,
           call,
+          sessionMethods.connect.encodeResponse,
         )
         session.accept(1, "one", 0)
         session.acceptedAtMs = 0

@@ -1,6 +1,5 @@
 /** One simulated replica: the real edge, sessions, openers and actors over simulated locks, store and network. */
 
-import { fromBinary } from "@bufbuild/protobuf"
 import { RpcClientError } from "@effect/rpc/RpcClientError"
 import { Context, Effect, Layer, Redacted, Scope } from "effect"
 import { SandboxTokens } from "../../../src/auth/SandboxTokens.ts"
@@ -23,7 +22,7 @@ import { type ActorClient, over, SandboxActors } from "../../../src/sandbox/Sand
 import { SandboxSettings } from "../../../src/sandbox/SandboxSettings.ts"
 import { GrpcError, grpcError } from "../../../src/wire/grpc/GrpcError.ts"
 import { MessageReader } from "../../../src/wire/grpc/MessageReader.ts"
-import { SupervisorMessageSchema } from "../../../src/wire/OpenShell.ts"
+import { session } from "../../../src/wire/openshell-v1/Session.ts"
 import { serverLeg } from "../../../src/wire/RelayLeg.ts"
 import { Process } from "../kernel/Process.ts"
 import { askOver } from "../network/Ask.ts"
@@ -120,10 +119,12 @@ export class Replica {
     const reader = new MessageReader(stream, limits.inboundMessageBytes)
     const receive = async () => {
       const message = await reader.read()
-      return message === undefined ? undefined : fromBinary(SupervisorMessageSchema, message)
+      return message === undefined ? undefined : session.connect.decodeRequest(message)
     }
     this.process.fork(
-      Effect.flatMap(this.#service(SessionStream), (sessions) => sessions.run(sandboxId, call, receive)).pipe(
+      Effect.flatMap(this.#service(SessionStream), (sessions) =>
+        sessions.run(sandboxId, call, session.connect.encodeResponse, receive),
+      ).pipe(
         Effect.flatMap((over) => Effect.promise(() => over)),
         Effect.matchEffect({
           onSuccess: () => Effect.sync(() => call.finish()),

@@ -1,0 +1,119 @@
+/** Logs and the life of a sandbox as a stream (contract 2.3). */
+import type { LogLine } from "../../domain/Sandbox.ts"
+import type { LogQuery, PushedLines, WatchEvent, WatchQuery } from "../../domain/SandboxRequests.ts"
+import { called, served } from "../grpc/Protobuf.ts"
+import {
+  type GetSandboxLogsRequest,
+  OpenShell,
+  type PushSandboxLogsRequest,
+  type SandboxStreamEvent,
+  type WatchSandboxRequest,
+} from "../OpenShell.ts"
+import {
+  logLineOf,
+  logLineToWire,
+  platformEventOf,
+  platformEventToWire,
+  sandboxOf,
+  sandboxToWire,
+} from "./SandboxMessages.ts"
+
+const { method } = OpenShell
+
+const logQueryOf = ({ sinceMs, ...rest }: GetSandboxLogsRequest): LogQuery => ({
+  ...rest,
+  sinceMs: Number(sinceMs),
+})
+
+const pushedOf = ({ sandboxId, logs }: PushSandboxLogsRequest): PushedLines => ({
+  sandboxId,
+  lines: logs.map((line) => ({
+    timestampMs: Number(line.timestampMs),
+    level: line.level,
+    target: line.target,
+    message: line.message,
+    fields: line.fields,
+  })),
+})
+
+const watchQueryOf = ({ id, logSinceMs, ...rest }: WatchSandboxRequest): WatchQuery => ({
+  ...rest,
+  sandboxId: id,
+  logSinceMs: Number(logSinceMs),
+})
+
+const payloadOf = (event: WatchEvent) => {
+  switch (event._tag) {
+    case "Status":
+      return { case: "sandbox" as const, value: sandboxToWire(event.sandbox) }
+    case "Log":
+      return { case: "log" as const, value: logLineToWire(event.line) }
+    case "Event":
+      return { case: "event" as const, value: platformEventToWire(event.event) }
+    case "Warning":
+      return { case: "warning" as const, value: { message: event.message } }
+  }
+}
+
+/** Undefined for what this version does not know. */
+const watchEventOf = ({ payload }: SandboxStreamEvent): WatchEvent | undefined => {
+  switch (payload.case) {
+    case "sandbox":
+      return { _tag: "Status", sandbox: sandboxOf(payload.value) }
+    case "log":
+      return { _tag: "Log", line: logLineOf(payload.value) }
+    case "event":
+      return { _tag: "Event", event: platformEventOf(payload.value) }
+    case "warning":
+      return { _tag: "Warning", message: payload.value.message }
+    default:
+      return undefined
+  }
+}
+
+const nothing = (): void => undefined
+
+export const logs = {
+  get: served(method.getSandboxLogs, logQueryOf, (lines: ReadonlyArray<LogLine>) => ({
+    logs: lines.map(logLineToWire),
+    bufferTotal: lines.length,
+  })),
+  push: served(method.pushSandboxLogs, pushedOf, (_: undefined) => ({})),
+  watch: served(method.watchSandbox, watchQueryOf, (event: WatchEvent) => ({ payload: payloadOf(event) })),
+}
+
+export const logCalls = {
+  get: called(
+    method.getSandboxLogs,
+    ({ workspace, ...query }: LogQuery & { readonly workspace: string }) => ({
+      ...query,
+      workspace,
+      sinceMs: BigInt(query.sinceMs),
+      sources: [...query.sources],
+    }),
+    ({ logs: lines }) => lines.map(logLineOf),
+  ),
+  push: called(
+    method.pushSandboxLogs,
+    ({ sandboxId, lines }: PushedLines) => ({
+      sandboxId,
+      logs: lines.map((line) => ({
+        ...line,
+        sandboxId,
+        timestampMs: BigInt(line.timestampMs),
+        fields: { ...line.fields },
+      })),
+    }),
+    nothing,
+  ),
+  watch: called(
+    method.watchSandbox,
+    ({ sandboxId, ...query }: WatchQuery) => ({
+      ...query,
+      id: sandboxId,
+      logSinceMs: BigInt(query.logSinceMs),
+      logSources: [...query.logSources],
+    }),
+    watchEventOf,
+  ),
+}

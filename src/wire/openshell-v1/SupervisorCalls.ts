@@ -1,0 +1,95 @@
+/** What supervisors ask besides their session: exit, configuration, tokens, inference (contract 2.1, 2.3, 2.10, 2.11). */
+import { createHash } from "node:crypto"
+import { fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf"
+import type {
+  InferenceBundle,
+  IssuedToken,
+  MainExit,
+  SandboxConfig,
+  SeenConfig,
+  TokenRefresh,
+} from "../../domain/SupervisorCalls.ts"
+import { called, served } from "../grpc/Protobuf.ts"
+import {
+  type GetSandboxConfigResponse,
+  Inference,
+  OpenShell,
+  PolicySource,
+  SandboxPolicySchema,
+} from "../OpenShell.ts"
+
+const { method } = OpenShell
+
+const nothing = (): void => undefined
+const empty = (_: undefined) => ({})
+const same = <A>(value: A): A => value
+const sandboxIdOf = ({ sandboxId }: { readonly sandboxId: string }): string => sandboxId
+
+const emptyRevision = 0n
+
+/** First eight bytes of a SHA-256, little-endian: a change detector that supervisors compare and nothing more. */
+const revisionOf = (bytes: Uint8Array): bigint =>
+  createHash("sha256").update(bytes).digest().readBigUInt64LE(0)
+
+const configToWire = ({ workspace, policy: json }: SandboxConfig) => {
+  const common = {
+    policySource: PolicySource.SANDBOX,
+    workspace,
+    policyValidationFailureMode: "fail_closed",
+    providerEnvRevision: emptyRevision,
+  }
+  if (json === undefined) return { ...common, version: 0, configRevision: emptyRevision }
+  const policy = fromJson(SandboxPolicySchema, json as JsonValue, { ignoreUnknownFields: true })
+  const bytes = toBinary(SandboxPolicySchema, policy)
+  return {
+    ...common,
+    policy,
+    version: 1,
+    policyHash: createHash("sha256").update(bytes).digest("hex"),
+    configRevision: revisionOf(bytes),
+  }
+}
+
+const seenConfigOf = ({ providerEnvRevision }: GetSandboxConfigResponse): SeenConfig => ({
+  providerEnvRevision: String(providerEnvRevision),
+})
+
+export const supervisorMethods = {
+  reportExit: served(method.reportMainProcessExit, same<MainExit>, empty),
+  config: served(method.getSandboxConfig, sandboxIdOf, configToWire),
+  providerEnvironment: served(method.getSandboxProviderEnvironment, sandboxIdOf, (_: undefined) => ({
+    providerEnvRevision: emptyRevision,
+  })),
+  refreshToken: served(
+    method.refreshSandboxToken,
+    same<TokenRefresh>,
+    ({ token, expiresAtMs }: IssuedToken) => ({
+      token,
+      expiresAtMs: BigInt(expiresAtMs),
+    }),
+  ),
+  inferenceBundle: served(
+    Inference.method.getInferenceBundle,
+    nothing,
+    ({ revision, generatedAtMs }: InferenceBundle) => ({
+      routes: [],
+      revision,
+      generatedAtMs: BigInt(generatedAtMs),
+    }),
+  ),
+}
+
+export const supervisorCalls = {
+  reportExit: called(method.reportMainProcessExit, same<MainExit>, nothing),
+  config: called(method.getSandboxConfig, (sandboxId: string) => ({ sandboxId }), seenConfigOf),
+  providerEnvironment: called(
+    method.getSandboxProviderEnvironment,
+    (sandboxId: string) => ({ sandboxId, supportsStaticCredentialBindings: true }),
+    ({ environment }): Readonly<Record<string, string>> => environment,
+  ),
+  refreshToken: called(
+    method.refreshSandboxToken,
+    (_: undefined) => ({}),
+    ({ token, expiresAtMs }): IssuedToken => ({ token, expiresAtMs: Number(expiresAtMs) }),
+  ),
+}
