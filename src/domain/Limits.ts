@@ -152,7 +152,11 @@ export const limitsTable = {
     "longest spread of reconnects; with a second to spare below what callers are held",
   ],
   attachConcurrency: [8, "attaches", "asks under way per replica; leaves half of the database's connections"],
-  attachBatch: [64, "sessions", "attached by one statement: beyond it the statement's own cost is what is left"],
+  attachBatch: [
+    64,
+    "sessions",
+    "attached by one statement: beyond it the statement's own cost is what is left",
+  ],
   attachBatches: [4, "batches", "under way per replica; one waits for the database while the next is made"],
   attachElsewhere: [
     12,
@@ -286,9 +290,17 @@ export const limitsTable = {
   peerTickets: [1_024, "tickets", "four processes' pending relays waiting for their peer leg"],
 
   // HTTP: services, and whatever else is not gRPC
-  httpHeaderBytes: [32_768, "bytes", "twice Node's default: cookies of several applications behind one domain"],
+  httpHeaderBytes: [
+    32_768,
+    "bytes",
+    "twice Node's default: cookies of several applications behind one domain",
+  ],
   httpKeepAliveMs: [75_000, "ms", "an idle HTTP/1.1 connection; above the 60 s of common balancers"],
-  serviceIdleMs: [3_600_000, "ms", "a request or WebSocket on which nothing moves; models may think for minutes"],
+  serviceIdleMs: [
+    3_600_000,
+    "ms",
+    "a request or WebSocket on which nothing moves; models may think for minutes",
+  ],
   serviceLingerMs: [
     10_000,
     "ms",
@@ -316,6 +328,10 @@ export const limitsTable = {
   environmentValueBytes: [8_192, "bytes", "OpenShell 0.0.111"],
   environmentTotalBytes: [262_144, "bytes", "OpenShell 0.0.111"],
   sandboxProviders: [32, "providers", "OpenShell 0.0.111"],
+  providerTypeLength: [64, "characters", "OpenShell 0.0.111"],
+  providerCredentials: [32, "credentials", "OpenShell 0.0.111, per provider"],
+  providerConfigEntries: [64, "entries", "OpenShell 0.0.111, per provider"],
+  modelIdLength: [256, "characters", "the longest names of models are a third of it"],
   objectNameLength: [253, "characters", "OpenShell 0.0.111, names that are in no host name"],
   workspaceMembers: [1_000, "members", "OpenShell 0.0.111, per workspace"],
   templateStringBytes: [1_024, "bytes", "OpenShell 0.0.111"],
@@ -359,6 +375,12 @@ export const limitsTable = {
   reconcileSettleMs: [5_000, "ms", "a sandbox that is being created is not yet missing"],
   sessionSweepMs: [5_000, "ms", "a lost session nobody reported is found within a sixth of the grace period"],
   sandboxSweepMs: [15_000, "ms", "vanished processes are found well within the reference's 60 s"],
+  inferenceVerifyMs: [
+    10_000,
+    "ms",
+    "one question to an inference endpoint; clients wait 30 s for the answer",
+  ],
+  credentialRotationBatch: [100, "providers", "brought under another key-encryption key at once"],
   tokenSweepMs: [3_600_000, "ms", "OpenShell 0.0.111 reaps SSH sessions hourly"],
   databaseProbeMs: [5_000, "ms", "OpenShell 0.0.111 readiness probe"],
   databaseProbeTimeoutMs: [2_000, "ms", "OpenShell 0.0.111 readiness probe timeout"],
@@ -448,6 +470,35 @@ export const limitsTable = {
     "changes kept apart per subscriber; beyond, it re-reads everything",
   ],
   sshSessionsReaped: [1_000, "tokens", "removed per statement, so that none runs long"],
+
+  // compute drivers in another process
+  computeConnectMs: [2_000, "ms", "a socket of the same machine answers at once or is not served"],
+  computeQueryMs: [10_000, "ms", "deadline of questions to a driver: what it has, whether it could"],
+  computeOperationMs: [
+    60_000,
+    "ms",
+    "deadline of create, start, stop and delete; OpenShell 0.0.111 drivers stop within 30 s and 30 s more",
+  ],
+  computeReconnectMs: [5_000, "ms", "calls wait this long for a driver that restarts"],
+  computeRetryMs: [250, "ms", "pause between attempts to reach a driver"],
+  computeWatchPauseMs: [2_000, "ms", "OpenShell 0.0.111 restarts a driver's watch after this"],
+  computeGoneMs: [30_000, "ms", "deletes wait this long for a driver that deletes behind its answer"],
+  computeGonePollMs: [250, "ms", "OpenShell 0.0.111 drivers look this often at first"],
+  computeMessageBytes: [
+    64 * 1_048_576,
+    "bytes",
+    "the list of 10,000 sandboxes, some kilobytes each, is one message",
+  ],
+  computeWorkspaces: [
+    10_000,
+    "workspaces",
+    "names remembered as known to the driver; then all are forgotten",
+  ],
+  computeSeen: [
+    100_000,
+    "sandboxes",
+    "states of a driver's watch that are remembered; then all are forgotten",
+  ],
 
   // configuration
   configFileBytes: [1_048_576, "bytes", "a configuration file has a few dozen lines"],

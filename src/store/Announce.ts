@@ -9,7 +9,10 @@ import { schemaName } from "./SchemaName.ts"
 
 /** What travels on the channel; `k` and `id` keep it short, Postgres allows 8,000 bytes. */
 export const Payload = Schema.parseJson(
-  Schema.Struct({ k: Schema.Literal("sandbox", "log", "event", "removed"), id: Schema.String }),
+  Schema.Struct({
+    k: Schema.Literal("sandbox", "log", "event", "removed", "service", "config"),
+    id: Schema.String,
+  }),
 )
 
 /**

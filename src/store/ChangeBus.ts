@@ -5,8 +5,11 @@
 import { Chunk, Effect, type Scope, Stream } from "effect"
 import { limits } from "../domain/Limits.ts"
 
-/** `removed`: the sandbox's row is gone. */
-export type ChangeKind = "sandbox" | "log" | "event" | "removed"
+/**
+ * `removed`: the sandbox's row is gone. `service`: what it exposes. `config`: its configuration, or the
+ * whole gateway's where the sandbox id is empty.
+ */
+export type ChangeKind = "sandbox" | "log" | "event" | "removed" | "service" | "config"
 
 export type Change =
   | { readonly kind: ChangeKind; readonly sandboxId: string }

@@ -9,6 +9,7 @@ export const layers = [
   "observe",
   "stream",
   "store",
+  "policy",
   "cluster",
   "auth",
   "driver",
