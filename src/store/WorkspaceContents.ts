@@ -7,7 +7,11 @@ import { FailedPrecondition, NotFound } from "../domain/Errors.ts"
 import { workspaceNotFound, workspaceTerminating } from "../domain/Workspace.ts"
 
 /** Tables with a column `workspace`, and what one row of each is called. */
-const kinds: ReadonlyArray<readonly [table: string, one: string]> = [["sandboxes", "sandbox"]]
+const kinds: ReadonlyArray<readonly [table: string, one: string]> = [
+  ["sandboxes", "sandbox"],
+  ["providers", "provider"],
+  ["inference_routes", "inference route"],
+]
 
 const plural = (one: string): string => (/(s|x|ch)$/.test(one) ? `${one}es` : `${one}s`)
 

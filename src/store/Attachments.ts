@@ -1,0 +1,56 @@
+/**
+ * Which sandboxes hold which providers. The truth is the spec of the sandbox; a transaction that changes it holds
+ * the providers (`Providers.held`), one that changes or removes a provider writes that first: so each waits for the
+ * other and then finds what it did.
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import { Context, Effect, Layer } from "effect"
+import type { Unavailable } from "../domain/Errors.ts"
+import type { Sandbox } from "../domain/Sandbox.ts"
+import { makeAnnounce } from "./Announce.ts"
+import type { Database } from "./Database.ts"
+import { decodeRows } from "./SandboxRow.ts"
+import { guard } from "./SqlErrors.ts"
+
+export class Attachments extends Context.Tag("holdfast/Attachments")<
+  Attachments,
+  {
+    /** The sandboxes of the workspace that hold the provider, oldest first. */
+    readonly holders: (
+      workspace: string,
+      provider: string,
+    ) => Effect.Effect<ReadonlyArray<Sandbox>, Unavailable>
+    /** Tells every replica that the environment of these sandboxes is another now. */
+    readonly announce: (sandboxIds: ReadonlyArray<string>) => Effect.Effect<void, Unavailable>
+  }
+>() {}
+
+const make = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const announce = yield* makeAnnounce
+
+  // The spec is text (it may hold U+0000, which Postgres' JSON functions refuse): narrowed here, decided below.
+  const holders = (workspace: string, provider: string) => {
+    const pattern = `%${JSON.stringify(provider).replaceAll(/[\\%_]/g, (sign) => `\\${sign}`)}%`
+    return sql`SELECT * FROM sandboxes WHERE workspace = ${workspace} AND spec LIKE ${pattern} ESCAPE ${"\\"}
+      ORDER BY created_at_ms, id`.pipe(
+      Effect.flatMap(decodeRows),
+      Effect.map((found) => found.filter(({ spec }) => spec.providers.includes(provider))),
+    )
+  }
+
+  return Attachments.of({
+    holders: (workspace, provider) => holders(workspace, provider).pipe(guard("provider holders")),
+    announce: (sandboxIds) =>
+      Effect.forEach(
+        sandboxIds,
+        (id) => announce("sandbox", id, sql<object>`SELECT id FROM sandboxes WHERE id = ${id}`),
+        { discard: true },
+      ).pipe(guard("provider announce")),
+  })
+})
+
+export const layer: Layer.Layer<Attachments, never, SqlClient.SqlClient | Database> = Layer.effect(
+  Attachments,
+  make,
+)
