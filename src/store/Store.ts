@@ -4,7 +4,9 @@ import { Layer } from "effect"
 import type { FailedPrecondition, Internal, Unavailable } from "../domain/Errors.ts"
 import * as Attachments from "./Attachments.ts"
 import * as Changes from "./Changes.ts"
+import * as Configs from "./Configs.ts"
 import * as Database from "./Database.ts"
+import * as Drafts from "./Drafts.ts"
 import * as Events from "./Events.ts"
 import * as InferenceRoutes from "./InferenceRoutes.ts"
 import * as Logs from "./Logs.ts"
@@ -23,6 +25,8 @@ export type Store =
   | Database.Database
   | Attachments.Attachments
   | Changes.Changes
+  | Configs.Configs
+  | Drafts.Drafts
   | Events.Events
   | InferenceRoutes.InferenceRoutes
   | Logs.Logs
@@ -38,6 +42,8 @@ export type Store =
 const records = Layer.mergeAll(
   Attachments.layer,
   Changes.layer,
+  Configs.layer,
+  Drafts.layer,
   Events.layer,
   InferenceRoutes.layer,
   Logs.layer,

@@ -5,6 +5,7 @@
  * nullable or have a default, new indexes. Dropping, renaming or narrowing waits until no replica in service
  * uses the old form (a later release, "contract").
  */
+import { config } from "./tables/Config.ts"
 import { providers } from "./tables/Providers.ts"
 import { services } from "./tables/Services.ts"
 import { workspaces } from "./tables/Workspaces.ts"
@@ -150,4 +151,12 @@ const cluster: Migration = {
   ],
 }
 
-export const migrations: ReadonlyArray<Migration> = [records, histories, cluster, workspaces, services, providers]
+export const migrations: ReadonlyArray<Migration> = [
+  records,
+  histories,
+  cluster,
+  workspaces,
+  services,
+  config,
+  providers,
+]
