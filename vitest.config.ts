@@ -2,6 +2,7 @@ import { defineConfig } from "vitest/config"
 
 /** Suites that start clusters, daemons or whole commands: one file at a time, or they starve each other. */
 const processSuites = [
+  "test/api/**/*.test.ts",
   "test/bench/**/*.test.ts",
   "test/chaos/**/*.test.ts",
   "test/cli/**/*.test.ts",

@@ -133,6 +133,8 @@ export const metadata = (
   annotationMap: Readonly<Record<string, string>>,
 ): Check => all(labels(labelMap), annotations(annotationMap))
 
+const refuseSelector = (message: string) => Effect.fail(new InvalidArgument({ message }))
+
 /** `k=v,k2=v2`, equality only. */
 export const labelSelector = (
   text: string,
@@ -140,15 +142,15 @@ export const labelSelector = (
   if (text.trim() === "") return Effect.succeed([])
   const pairs = text.split(",").map((pair) => pair.split("="))
   if (pairs.length > limits.labelSelectorPairs)
-    return Effect.fail(
-      new InvalidArgument({ message: `label_selector exceeds ${limits.labelSelectorPairs} pairs` }),
-    )
+    return refuseSelector(`label_selector exceeds ${limits.labelSelectorPairs} pairs`)
   const parsed: Array<readonly [string, string]> = []
   for (const [key, value, ...rest] of pairs) {
-    if (key === undefined || value === undefined || rest.length > 0 || key.trim() === "")
-      return Effect.fail(
-        new InvalidArgument({ message: `invalid label_selector '${text}': expected key=value pairs` }),
-      )
+    if (key === undefined || value === undefined || rest.length > 0)
+      return refuseSelector(`invalid label_selector '${text}': expected key=value pairs`)
+    if (!labelKey.test(key.trim()))
+      return refuseSelector(`invalid label key '${key.trim()}' in label_selector`)
+    if (!labelValue.test(value.trim()))
+      return refuseSelector(`invalid value of label '${key.trim()}' in label_selector`)
     parsed.push([key.trim(), value.trim()])
   }
   return Effect.succeed(parsed)
