@@ -13,7 +13,7 @@ import { ShardOwners } from "../store/ShardOwners.ts"
 import { Admin } from "../wire/HoldfastV1.ts"
 import { adminAccess as access } from "./Access.ts"
 import { unary } from "./Endpoint.ts"
-import { byId, byName } from "./Lookup.ts"
+import { sandboxById, sandboxByName } from "./Lookup.ts"
 
 /** Of a replica that does not answer. */
 const nothing: Pick<EdgeStats, "sessions" | "relays" | "draining" | "remaining"> = {
@@ -76,13 +76,13 @@ const drainReplica = unary(Admin.method.drainReplica, access.drainReplica, (requ
   }),
 )
 
-const locateSandbox = unary(Admin.method.locateSandbox, access.locateSandbox, (request) =>
+const locateSandbox = unary(Admin.method.locateSandbox, access.locateSandbox, (request, caller) =>
   Effect.gen(function* () {
     const config = yield* ClusterConfig
     const sandbox =
       request.sandboxId === ""
-        ? yield* byName(request.name, request.workspace)
-        : yield* byId(request.sandboxId)
+        ? yield* sandboxByName(caller, request.name, request.workspace)
+        : yield* sandboxById(caller, request.sandboxId)
     const actors = yield* SandboxActors
     const { shard, epoch, owner, presence } = yield* actors.ask(sandbox.id, (actor) => actor.Locate())
     return {

@@ -16,7 +16,7 @@ import { openShellAccess as access } from "./Access.ts"
 import { receive, send, streaming } from "./Endpoint.ts"
 import { execOverStream } from "./ExecOverStream.ts"
 import { relayFailure } from "./ForwardMethods.ts"
-import type { Principal } from "./Principal.ts"
+import { type Caller, visible } from "./Lookup.ts"
 import { bindingOf } from "./StreamCarriers.ts"
 import * as Validate from "./Validate.ts"
 
@@ -76,13 +76,14 @@ const copyOut = <I extends DescMessage>(
 /** A stream to a supervisor that runs the command itself, or the command on an SSH connection from here. */
 const open = (
   request: ExecSandboxRequest,
-  principal: Principal,
+  caller: Caller,
   defaultSize: { readonly cols: number; readonly rows: number },
 ) =>
   Effect.gen(function* () {
     yield* Validate.exec(request)
     const command = renderCommand(request)
     if (command === undefined) return yield* new InvalidArgument({ message: tooLongText })
+    yield* visible(caller, request.sandboxId)
     const streams = yield* ReplicaStreams
     const opened = yield* relayFailure(
       streams.open({
@@ -91,7 +92,7 @@ const open = (
         kind: "exec",
         serviceId: "exec",
         tokenHash: "",
-        binding: bindingOf(principal, request.sandboxId),
+        binding: bindingOf(caller.principal, request.sandboxId),
       }),
     )
     if (opened._tag === "Stream") return opened.stream
@@ -125,11 +126,11 @@ const pump = <I extends DescMessage>(
     yield* send(typed, { payload: { case: "exit", value: { exitCode } } })
   })
 
-const execSandbox = streaming(method.execSandbox, access.execSandbox, (typed, { principal }) =>
+const execSandbox = streaming(method.execSandbox, access.execSandbox, (typed, caller) =>
   Effect.gen(function* () {
     const request = yield* receive(typed)
     if (request === undefined) return yield* new InvalidArgument({ message: "sandbox_id is required" })
-    const running = yield* open(request, principal, { cols: 0, rows: 0 })
+    const running = yield* open(request, caller, { cols: 0, rows: 0 })
     if (running instanceof ResumableDuplex) return yield* execOverStream(typed, running, request, false)
     typed.call.sendHeaders()
     running.channel.end(Buffer.from(request.stdin))
@@ -164,7 +165,7 @@ const feed = (
 const execSandboxInteractive = streaming(
   method.execSandboxInteractive,
   access.execSandboxInteractive,
-  (typed, { principal }) =>
+  (typed, caller) =>
     Effect.gen(function* () {
       const first = yield* receive(typed)
       if (first === undefined)
@@ -172,7 +173,7 @@ const execSandboxInteractive = streaming(
       if (first.payload.case !== "start")
         return yield* new InvalidArgument({ message: "first message must be a start payload" })
       const request = first.payload.value
-      const running = yield* open(request, principal, { cols: 80, rows: 24 })
+      const running = yield* open(request, caller, { cols: 80, rows: 24 })
       if (running instanceof ResumableDuplex) return yield* execOverStream(typed, running, request, true)
       typed.call.sendHeaders()
       if (request.stdin.length > 0) running.channel.write(request.stdin)

@@ -12,7 +12,7 @@ import { serverLeg } from "../wire/RelayLeg.ts"
 import { streamMetadata } from "../wire/StreamMetadata.ts"
 import { openShellAccess as access } from "./Access.ts"
 import { Lasting, receive, streaming } from "./Endpoint.ts"
-import { byId, requireReady } from "./Lookup.ts"
+import { requireReady, sandboxById, visible } from "./Lookup.ts"
 import { authorize } from "./Principal.ts"
 import { targetFromWire } from "./SandboxCodec.ts"
 import { hashToken } from "./SshSessionMethods.ts"
@@ -33,8 +33,9 @@ export const relayFailure = <A, E extends { readonly _tag: string; readonly mess
       : error
   })
 
-const forwardTcp = streaming(method.forwardTcp, access.forwardTcp, (typed, { principal }) =>
+const forwardTcp = streaming(method.forwardTcp, access.forwardTcp, (typed, caller) =>
   Effect.gen(function* () {
+    const { principal } = caller
     const first = yield* receive(typed)
     if (first === undefined) return yield* new InvalidArgument({ message: "empty ForwardTcp stream" })
     if (first.payload.case !== "init")
@@ -46,9 +47,10 @@ const forwardTcp = streaming(method.forwardTcp, access.forwardTcp, (typed, { pri
     if (init.authorizationToken === "" && stream?.kind === "exec")
       yield* authorize(principal, access.execSandbox)
     else if (init.authorizationToken === "") {
-      yield* requireReady(yield* byId(init.sandboxId))
+      yield* requireReady(yield* sandboxById(caller, init.sandboxId))
       return yield* new Unauthenticated({ message: "authorization_token is required for ForwardTcp" })
     }
+    yield* visible(caller, init.sandboxId)
     // The actor knows the sandbox and its phase from memory: no statement is needed to open.
     const metrics = yield* Metrics
     const options = {

@@ -6,13 +6,12 @@ import type { LogLine } from "../domain/Sandbox.ts"
 import type { LogQuery, PushedLine, PushedLines } from "../domain/SandboxRequests.ts"
 import { Logs } from "../store/Logs.ts"
 import { openShellAccess as access } from "./Access.ts"
-import { byId } from "./Lookup.ts"
+import { sandboxById } from "./Lookup.ts"
 import { type Exchange, receive, send, streaming, unary } from "./Operation.ts"
-import { ownSandbox } from "./Principal.ts"
 
-const getSandboxLogs = unary(access.getSandboxLogs, (request: LogQuery) =>
+const getSandboxLogs = unary(access.getSandboxLogs, (request: LogQuery, caller) =>
   Effect.gen(function* () {
-    const sandbox = yield* byId(request.sandboxId)
+    const sandbox = yield* sandboxById(caller, request.sandboxId)
     const logs = yield* Logs
     const page = yield* logs.tail(sandbox.id, {
       lines: request.lines === 0 ? limits.logQueryDefault : request.lines,
@@ -39,7 +38,7 @@ const lineOf =
 
 const pushSandboxLogs = streaming(
   access.pushSandboxLogs,
-  (exchange: Exchange<PushedLines, undefined>, { principal }) =>
+  (exchange: Exchange<PushedLines, undefined>, caller) =>
     Effect.gen(function* () {
       const logs = yield* Logs
       let sandboxId: string | undefined
@@ -47,10 +46,7 @@ const pushSandboxLogs = streaming(
       while (true) {
         const batch = yield* receive(exchange)
         if (batch === undefined) return yield* send(exchange, undefined)
-        if (sandboxId === undefined) {
-          yield* ownSandbox(principal, batch.sandboxId)
-          sandboxId = (yield* byId(batch.sandboxId)).id
-        }
+        if (sandboxId === undefined) sandboxId = (yield* sandboxById(caller, batch.sandboxId)).id
         if (batch.sandboxId !== sandboxId)
           return yield* new PermissionDenied({ message: "log stream sandbox_id changed after validation" })
         const nowMs = yield* Clock.currentTimeMillis

@@ -23,7 +23,7 @@ import { Sandboxes } from "../store/Sandboxes.ts"
 import { Workspaces } from "../store/Workspaces.ts"
 import type { Access } from "./Access.ts"
 import type { Context } from "./Endpoint.ts"
-import { developer, isPlatformAdmin, ownSandbox } from "./Principal.ts"
+import { isPlatformAdmin, ownSandbox } from "./Principal.ts"
 
 /** What of a call decides what it may see. */
 export type Caller = Pick<Context, "principal" | "access">
@@ -149,13 +149,20 @@ export const sandboxById = (
     return found.value
   })
 
+/** Refuses who may not see that sandbox; whether there is one is left to whoever acts on it. */
+export const visible = (
+  caller: Caller,
+  id: string,
+): Effect.Effect<
+  void,
+  InvalidArgument | NotFound | PermissionDenied | Unavailable,
+  Sandboxes | Workspaces
+> =>
+  caller.principal.kind === "user" && !isPlatformAdmin(caller.principal)
+    ? Effect.asVoid(sandboxById(caller, id))
+    : ownSandbox(caller.principal, id)
+
 export const requireReady = (sandbox: Sandbox): Effect.Effect<void, FailedPrecondition> =>
   sandbox.status.phase === "Ready"
     ? Effect.void
     : Effect.fail(new FailedPrecondition({ message: "sandbox is not ready" }))
-
-// The older names, without the caller; they go when their last caller has been converted.
-export const requireWorkspace = (workspace: string) => inWorkspace(anybody, workspace)
-export const byName = (name: string, workspace: string) => sandboxByName(anybody, name, workspace)
-export const byId = (id: string, missingText?: string) => sandboxById(anybody, id, missingText)
-const anybody: Caller = { principal: developer, access: { caller: "anyone" } }

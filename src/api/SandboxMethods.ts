@@ -10,7 +10,7 @@ import * as Phase from "../sandbox/Phase.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import { Sandboxes } from "../store/Sandboxes.ts"
 import { openShellAccess as access } from "./Access.ts"
-import { byName, requireWorkspace } from "./Lookup.ts"
+import { acrossWorkspaces, inWorkspace, sandboxByName } from "./Lookup.ts"
 import { unary } from "./Operation.ts"
 import { petname } from "./Petname.ts"
 import * as Validate from "./Validate.ts"
@@ -18,14 +18,14 @@ import * as Validate from "./Validate.ts"
 /** The main process of a sandbox that asks for none (wire contract 2.2). */
 const defaultMain = { command: ["/bin/bash", "-l"], tty: true } as const
 
-const createSandbox = unary(access.createSandbox, (request: NewSandbox) =>
+const createSandbox = unary(access.createSandbox, (request: NewSandbox, caller) =>
   Effect.gen(function* () {
     const name = request.name === "" ? petname() : request.name
     const spec = request.spec.command.length > 0 ? request.spec : { ...request.spec, ...defaultMain }
     yield* Validate.objectName(name)
     yield* Validate.spec(spec)
     yield* Validate.metadata(request.labels, request.annotations)
-    const workspace = yield* requireWorkspace(request.workspace)
+    const workspace = yield* inWorkspace(caller, request.workspace)
     const nowMs = yield* Clock.currentTimeMillis
     const id = randomUUID()
     const driver = yield* Driver
@@ -50,18 +50,21 @@ const createSandbox = unary(access.createSandbox, (request: NewSandbox) =>
   }),
 )
 
-const getSandbox = unary(access.getSandbox, (request: SandboxName) => byName(request.name, request.workspace))
+const getSandbox = unary(access.getSandbox, (request: SandboxName, caller) =>
+  sandboxByName(caller, request.name, request.workspace),
+)
 
-const listSandboxes = unary(access.listSandboxes, (request: SandboxQuery) =>
+const listSandboxes = unary(access.listSandboxes, (request: SandboxQuery, caller) =>
   Effect.gen(function* () {
     if (request.allWorkspaces && request.workspace !== "")
       return yield* new InvalidArgument({
         message: "all_workspaces and workspace are mutually exclusive",
       })
     const selector = yield* Validate.labelSelector(request.labelSelector)
+    if (request.allWorkspaces) yield* acrossWorkspaces(caller)
     const workspace = request.allWorkspaces
       ? Option.none<string>()
-      : Option.some(yield* requireWorkspace(request.workspace))
+      : Option.some(yield* inWorkspace(caller, request.workspace))
     const sandboxes = yield* Sandboxes
     return yield* sandboxes.list({
       workspace,
@@ -72,25 +75,25 @@ const listSandboxes = unary(access.listSandboxes, (request: SandboxQuery) =>
   }),
 )
 
-const deleteSandbox = unary(access.deleteSandbox, (request: SandboxName) =>
+const deleteSandbox = unary(access.deleteSandbox, (request: SandboxName, caller) =>
   Effect.gen(function* () {
-    const sandbox = yield* byName(request.name, request.workspace)
+    const sandbox = yield* sandboxByName(caller, request.name, request.workspace)
     const actors = yield* SandboxActors
     return yield* actors.ask(sandbox.id, (actor) => actor.Delete(), limits.lifecycleTimeoutMs)
   }),
 )
 
-const stopSandbox = unary(access.stopSandbox, (request: SandboxName) =>
+const stopSandbox = unary(access.stopSandbox, (request: SandboxName, caller) =>
   Effect.gen(function* () {
-    const { id } = yield* byName(request.name, request.workspace)
+    const { id } = yield* sandboxByName(caller, request.name, request.workspace)
     const actors = yield* SandboxActors
     return yield* actors.ask(id, (actor) => actor.Stop(), limits.lifecycleTimeoutMs)
   }),
 )
 
-const startSandbox = unary(access.startSandbox, (request: SandboxName) =>
+const startSandbox = unary(access.startSandbox, (request: SandboxName, caller) =>
   Effect.gen(function* () {
-    const { id } = yield* byName(request.name, request.workspace)
+    const { id } = yield* sandboxByName(caller, request.name, request.workspace)
     const actors = yield* SandboxActors
     return yield* actors.ask(id, (actor) => actor.Start(), limits.lifecycleTimeoutMs)
   }),

@@ -9,15 +9,15 @@ import { OpenShell } from "../wire/OpenShell.ts"
 import { openShellAccess as access } from "./Access.ts"
 import { ApiSettings } from "./ApiSettings.ts"
 import { unary } from "./Endpoint.ts"
-import { byId, requireReady } from "./Lookup.ts"
+import { requireReady, sandboxById, visible } from "./Lookup.ts"
 
 const { method } = OpenShell
 
 export const hashToken = (token: string): string => createHash("sha256").update(token).digest("hex")
 
-const createSshSession = unary(method.createSshSession, access.createSshSession, (request) =>
+const createSshSession = unary(method.createSshSession, access.createSshSession, (request, caller) =>
   Effect.gen(function* () {
-    const sandbox = yield* byId(request.sandboxId)
+    const sandbox = yield* sandboxById(caller, request.sandboxId)
     yield* requireReady(sandbox)
     const settings = yield* ApiSettings
     const sshSessions = yield* SshSessions
@@ -42,11 +42,14 @@ const createSshSession = unary(method.createSshSession, access.createSshSession,
   }),
 )
 
-const revokeSshSession = unary(method.revokeSshSession, access.revokeSshSession, (request) =>
+const revokeSshSession = unary(method.revokeSshSession, access.revokeSshSession, (request, caller) =>
   Effect.gen(function* () {
     if (request.token === "") return yield* new InvalidArgument({ message: "token is required" })
     const tokenHash = hashToken(request.token)
     const sshSessions = yield* SshSessions
+    const found = yield* sshSessions.find(tokenHash)
+    if (Option.isNone(found)) return { revoked: false }
+    yield* visible(caller, found.value.sandboxId)
     const sandboxId = yield* sshSessions.revoke(tokenHash)
     if (Option.isNone(sandboxId)) return { revoked: false }
     // The row says no to everyone who asks the store; the owner says no to what it remembers and cuts what runs.

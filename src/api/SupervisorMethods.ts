@@ -14,7 +14,7 @@ import { SessionStream } from "../edge/SessionStream.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import { openShellAccess as access, inferenceAccess } from "./Access.ts"
 import { Lasting } from "./Endpoint.ts"
-import { byId } from "./Lookup.ts"
+import { sandboxById } from "./Lookup.ts"
 import { type Exchange, streaming, unary } from "./Operation.ts"
 import { ownSandbox, type Principal } from "./Principal.ts"
 
@@ -46,10 +46,9 @@ const reportMainProcessExit = unary(access.reportMainProcessExit, (exit: MainExi
   }),
 )
 
-const getSandboxConfig = unary(access.getSandboxConfig, (sandboxId: string, { principal }) =>
+const getSandboxConfig = unary(access.getSandboxConfig, (sandboxId: string, caller) =>
   Effect.gen(function* () {
-    yield* ownSandbox(principal, sandboxId)
-    const { workspace, spec } = yield* byId(sandboxId)
+    const { workspace, spec } = yield* sandboxById(caller, sandboxId)
     return {
       workspace,
       ...(spec.policy === undefined ? {} : { policy: spec.policy }),
@@ -59,10 +58,9 @@ const getSandboxConfig = unary(access.getSandboxConfig, (sandboxId: string, { pr
 
 const getSandboxProviderEnvironment = unary(
   access.getSandboxProviderEnvironment,
-  (sandboxId: string, { principal }) =>
+  (sandboxId: string, caller) =>
     Effect.gen(function* () {
-      yield* ownSandbox(principal, sandboxId)
-      yield* byId(sandboxId)
+      yield* sandboxById(caller, sandboxId)
       // Providers come with a later release; a sandbox without any has an empty environment.
       return undefined
     }),
@@ -70,23 +68,23 @@ const getSandboxProviderEnvironment = unary(
 
 const refreshSandboxToken = unary(
   access.refreshSandboxToken,
-  ({ extensionServiceNames }: TokenRefresh, { principal }) =>
+  ({ extensionServiceNames }: TokenRefresh, caller) =>
     Effect.gen(function* () {
-      const sandboxId = yield* sandboxOf(principal)
+      const sandboxId = yield* sandboxOf(caller.principal)
       if (extensionServiceNames.length > 0)
         return yield* new PermissionDenied({
           message: `extension service '${extensionServiceNames[0]}' is not selected by the sandbox policy`,
         })
-      yield* byId(sandboxId)
+      yield* sandboxById(caller, sandboxId)
       const tokens = yield* SandboxTokens
       const { token, expiresAtMs } = yield* tokens.mint(sandboxId)
       return { token: Redacted.value(token), expiresAtMs } satisfies IssuedToken
     }),
 )
 
-const getInferenceBundle = unary(inferenceAccess.getInferenceBundle, (_: unknown, { principal }) =>
+const getInferenceBundle = unary(inferenceAccess.getInferenceBundle, (_: unknown, caller) =>
   Effect.gen(function* () {
-    yield* byId(yield* sandboxOf(principal))
+    yield* sandboxById(caller, yield* sandboxOf(caller.principal))
     const generatedAtMs = yield* Clock.currentTimeMillis
     return { revision: "0".repeat(16), generatedAtMs } satisfies InferenceBundle
   }),

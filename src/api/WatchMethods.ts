@@ -7,13 +7,13 @@ import { Events } from "../store/Events.ts"
 import { Logs } from "../store/Logs.ts"
 import { Sandboxes } from "../store/Sandboxes.ts"
 import { openShellAccess as access } from "./Access.ts"
-import { byId } from "./Lookup.ts"
+import { sandboxById } from "./Lookup.ts"
 import { type Exchange, receive, send, streaming } from "./Operation.ts"
 
-const watchSandbox = streaming(access.watchSandbox, (exchange: Exchange<WatchQuery, WatchEvent>) =>
+const watchSandbox = streaming(access.watchSandbox, (exchange: Exchange<WatchQuery, WatchEvent>, caller) =>
   Effect.gen(function* () {
     const request = yield* receive(exchange)
-    const sandbox = yield* byId(request?.sandboxId ?? "", "id is required")
+    const sandbox = yield* sandboxById(caller, request?.sandboxId ?? "", "id is required")
     if (request === undefined) return
     const changes = yield* Changes
     const sandboxes = yield* Sandboxes
