@@ -12,21 +12,24 @@ import { PeerListener } from "../cluster/PeerListener.ts"
 import { peerProtocols } from "../cluster/PeerTls.ts"
 import { Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
+import { Arrivals } from "../sandbox/Arrivals.ts"
 import { Edges, SessionGone } from "../sandbox/Edges.ts"
 import { Drain } from "./Drain.ts"
 import { EdgeRpcs } from "./EdgeRpcs.ts"
 import { EdgeStatistics } from "./EdgeStatistics.ts"
 import { edgesOver } from "./EdgesOver.ts"
 import { LocalEdge } from "./LocalEdge.ts"
+import { PeerArrivals } from "./PeerArrivals.ts"
 import { PeerDrains } from "./PeerDrains.ts"
 
 const handlers = EdgeRpcs.toLayer(
-  Effect.map(Effect.all([LocalEdge, Drain]), ([edge, drain]) =>
+  Effect.map(Effect.all([LocalEdge, Drain, Arrivals]), ([edge, drain, arrivals]) =>
     EdgeRpcs.of({
       Open: (request) => edge.open(request),
       EndSession: (request) => edge.endSession(request),
       Slots: (request) => edge.slots(request),
       Cut: (request) => edge.cut(request),
+      Attach: (request) => arrivals.attachAll(request.arrivals),
       Stats: () => edge.stats,
       Drain: (order) => drain.order(order),
     }),
@@ -68,7 +71,7 @@ const make = Effect.gen(function* () {
     idleTimeToLive: Duration.millis(limits.peerIdleMs),
   }).pipe(Scope.extend(yield* boundedScope(limits.peerCloseMs)))
 
-  const { edges, statistics } = edgesOver({
+  const { edges, statistics, peerArrivals } = edgesOver({
     incarnation: config.incarnation,
     membership,
     edge,
@@ -79,6 +82,7 @@ const make = Effect.gen(function* () {
         slots: (request) => client.Slots(request),
         cut: (request) => client.Cut(request),
         stats: client.Stats(),
+        attach: (arrivals) => client.Attach({ arrivals }),
       })),
   })
   const drains = PeerDrains.of({
@@ -97,6 +101,7 @@ const make = Effect.gen(function* () {
   })
   return Context.make(Edges, edges).pipe(
     Context.add(EdgeStatistics, statistics),
+    Context.add(PeerArrivals, peerArrivals),
     Context.add(PeerDrains, drains),
   )
 })

@@ -10,6 +10,7 @@ import {
   Unavailable,
 } from "../domain/Errors.ts"
 import { Fence } from "../domain/Fence.ts"
+import { Arrival, ArrivalAnswer } from "../sandbox/Arrivals.ts"
 import { EdgeOpen, EdgeOpened, SessionGone } from "../sandbox/Edges.ts"
 
 export const SlotSchema = Schema.Struct({
@@ -74,6 +75,12 @@ export class EdgeRpcs extends RpcGroup.make(
   Rpc.make("Cut", {
     payload: { sandboxId: Schema.String, tokenHash: Schema.optional(Schema.String), fence: Fence },
     error: StaleEpoch,
+  }),
+  /** Sessions that came in here, of sandboxes that the other replica owns. */
+  Rpc.make("Attach", {
+    payload: { arrivals: Schema.Array(Arrival) },
+    success: Schema.Array(ArrivalAnswer),
+    error: Unavailable,
   }),
   Rpc.make("Stats", { success: EdgeStats }),
   Rpc.make("Drain", { payload: DrainOrder, success: DrainState, error: FailedPrecondition }),

@@ -4,9 +4,11 @@ import { type Context, Duration, Effect, Schedule, type Scope } from "effect"
 import type { Membership } from "../cluster/Membership.ts"
 import { type StaleEpoch, Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
+import type { Arrival, ArrivalAnswer } from "../sandbox/Arrivals.ts"
 import { type EdgeOpen, Edges, SessionGone } from "../sandbox/Edges.ts"
 import type { EdgeStats } from "./EdgeRpcs.ts"
 import type { LocalEdge } from "./LocalEdge.ts"
+import { PeerArrivals } from "./PeerArrivals.ts"
 
 type Edge = LocalEdge["Type"]
 type AllEdges = Context.Tag.Service<Edges>
@@ -23,6 +25,9 @@ export interface PeerEdge {
   readonly slots: (request: Parameters<Edge["slots"]>[0]) => Answer<Edge["slots"]>
   readonly cut: (request: Parameters<Edge["cut"]>[0]) => Answer<Edge["cut"]>
   readonly stats: Effect.Effect<EdgeStats, RpcClientError>
+  readonly attach: (
+    arrivals: ReadonlyArray<Arrival>,
+  ) => Effect.Effect<ReadonlyArray<ArrivalAnswer>, Unavailable | RpcClientError>
 }
 
 export interface EdgesOptions {
@@ -136,5 +141,8 @@ export const edgesOver = ({ incarnation: own, membership, edge, reach }: EdgesOp
             Effect.mapError(() => new Unavailable({ message: "that replica cannot be reached" })),
           ),
   }
-  return { edges, statistics } as const
+  const peerArrivals = PeerArrivals.of({
+    attach: (replica, arrivals) => call(replica, limits.peerCallTimeoutMs, (peer) => peer.attach(arrivals)),
+  })
+  return { edges, statistics, peerArrivals } as const
 }

@@ -9,7 +9,7 @@ import type { SupervisorHello, SupervisorMessage } from "../domain/Session.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import { GrpcError } from "../wire/grpc/GrpcError.ts"
-import { makeAttachPacer } from "./AttachPacer.ts"
+import { makeAttachQueue } from "./AttachQueue.ts"
 import { LocalEdge } from "./LocalEdge.ts"
 import { type EncodeGatewayMessage, Session, type SessionCall } from "./Session.ts"
 
@@ -47,7 +47,7 @@ const make = Effect.gen(function* () {
       }),
     )
 
-  const pacer = yield* makeAttachPacer
+  const queue = yield* makeAttachQueue
 
   /** Over how long the sessions here should come back, were they all lost now. Whole seconds, so that it changes seldom. */
   const spreadMs = () =>
@@ -121,35 +121,16 @@ const make = Effect.gen(function* () {
     )
   }
 
-  /** Asks the owner when its turn comes. A database that answers late does not send a supervisor away that would return at once. */
   const attach = (session: Session, said: SupervisorHello) =>
-    actors
-      .ask(
-        session.sandboxId,
-        (actor) =>
-          actor.Attach({
-            sessionId: session.sessionId,
-            instanceId: said.instanceId,
-            instanceStartedAtMs: said.capabilities?.instanceStartedAtMs ?? 0,
-            connectionEpoch: said.capabilities?.connectionEpoch ?? 0,
-            replica: config.incarnation,
-          }),
-        limits.attachTimeoutMs,
-      )
-      .pipe(
-        Effect.retry({
-          schedule: Schedule.exponential(limits.sessionRetryMs).pipe(
-            Schedule.jittered,
-            Schedule.upTo(limits.attachTimeoutMs),
-          ),
-          while: (error) => error._tag === "Unavailable",
-        }),
-        pacer.pace,
-        Effect.catchTag("AttachesQueued", ({ delayMs }) =>
-          Effect.succeed({ _tag: "Queued" as const, delayMs }),
-        ),
-        Effect.tapError(() => Effect.sync(() => metrics.sessionAttach.inc({ outcome: "failed" }))),
-      )
+    queue
+      .attach(session.sandboxId, {
+        sessionId: session.sessionId,
+        instanceId: said.instanceId,
+        instanceStartedAtMs: said.capabilities?.instanceStartedAtMs ?? 0,
+        connectionEpoch: said.capabilities?.connectionEpoch ?? 0,
+        replica: config.incarnation,
+      })
+      .pipe(Effect.tapError(() => Effect.sync(() => metrics.sessionAttach.inc({ outcome: "failed" }))))
 
   /** False when the session does not come about. */
   const admitted = (session: Session, said: SupervisorHello) =>

@@ -13,6 +13,7 @@ import { boundsOf, isSettling, type Load, type Movable, plan } from "./Balance.t
 import type { EdgeStats } from "./EdgeRpcs.ts"
 import { EdgeStatistics } from "./EdgeStatistics.ts"
 import { LocalEdge } from "./LocalEdge.ts"
+import { OwnerHints } from "./OwnerHints.ts"
 import type { Session } from "./Session.ts"
 
 interface Peer {
@@ -48,6 +49,7 @@ const make = Effect.gen(function* () {
   const edge = yield* LocalEdge
   const actors = yield* SandboxActors
   const statistics = yield* EdgeStatistics
+  const hints = yield* OwnerHints
   /** When a sandbox was last asked to move, by the monotonic clock. */
   const askedAt = new Map<string, number>()
   let nowMs = yield* monotonicMs
@@ -87,13 +89,15 @@ const make = Effect.gen(function* () {
         ),
       { concurrency: "unbounded" },
     )
-    return peers.flat()
+    const answered = peers.flat()
+    const owners = new Map<number, string>()
+    for (const { member, stats } of answered)
+      for (const shard of stats.shards) owners.set(shard, member.incarnation)
+    hints.learn(owners)
+    return answered
   })
 
-  const candidates = (peers: ReadonlyArray<Peer>, { draining, settling }: Load): ReadonlyArray<Movable> => {
-    const owners = new Map<number, string>()
-    for (const { member, stats } of peers)
-      for (const shard of stats.shards) owners.set(shard, member.incarnation)
+  const candidates = ({ draining, settling }: Load): ReadonlyArray<Movable> => {
     return [...edge.sessions.values()].flatMap((session): ReadonlyArray<Movable> => {
       if (!movable(session)) return []
       const { sessionId, sandboxId, moved, asked, acceptedAtMs = nowMs } = session
@@ -101,7 +105,7 @@ const make = Effect.gen(function* () {
       if (isStuck(session) && (!draining || nowMs - acceptedAtMs < limits.steerFreshMs)) return []
       const fresh = !moved && asked === undefined && nowMs - acceptedAtMs > limits.steerFreshMs
       if (!draining && !settling && !fresh) return []
-      return [{ sessionId, owner: owners.get(actors.shardOf(sandboxId)), fresh }]
+      return [{ sessionId, owner: hints.ownerOf(actors.shardOf(sandboxId)), fresh }]
     })
   }
 
@@ -118,7 +122,7 @@ const make = Effect.gen(function* () {
       const moves = plan({
         self: config.incarnation,
         replicas,
-        sessions: candidates(peers, { ...own, settling: edge.report.settling }),
+        sessions: candidates({ ...own, settling: edge.report.settling }),
         budget: budget(own, edge.report.settling),
         slack,
       })

@@ -82,7 +82,8 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
     const finishStop = Effect.gen(function* () {
       yield* sessions.end
       yield* sshSessions.removeForSandbox(state.sandboxId)
-      yield* atDriver("stop", driver.stop(state.sandboxId))
+      const { name } = yield* state.current
+      yield* atDriver("stop", driver.stop(state.sandboxId, name))
       const nowMs = yield* Clock.currentTimeMillis
       return yield* state.change((status) => ({ ...Phase.stopped(status, nowMs), agentPod: "" }))
     })
@@ -123,7 +124,8 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
     const finishDelete = Effect.gen(function* () {
       yield* sessions.end
       yield* sshSessions.removeForSandbox(state.sandboxId)
-      yield* atDriver("delete", driver.delete(state.sandboxId))
+      const { name } = yield* state.current
+      yield* atDriver("delete", driver.delete(state.sandboxId, name))
       yield* logs.removeForSandbox(state.sandboxId)
       yield* events.removeForSandbox(state.sandboxId)
       const proof = yield* fence
@@ -139,24 +141,28 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
       return true
     })
 
-    /** Starts a sandbox that should run and does not: its processes ended without a report. */
+    const fail = (reason: string, message: string) =>
+      Effect.flatMap(Clock.currentTimeMillis, (nowMs) =>
+        state.change((status) => Phase.failed(status, reason, message, nowMs)),
+      )
+
+    /**
+     * Brings together what should be and what the driver says: a sandbox whose processes ended without a report is
+     * started again; one that its driver gave up has failed; one that was stopped behind our back is stopped.
+     */
     const revive = (sandbox: Sandbox) =>
       Effect.gen(function* () {
         const presence = state.presence()
-        if (presence !== undefined && presence.lostAtMs === undefined) return
-        const seen = yield* driver.observe(sandbox.id)
-        if (seen.state === "running") return
+        const attached = presence !== undefined && presence.lostAtMs === undefined
+        // Processes that hold a session run; only a driver that tells by itself may know better.
+        if (attached && driver.changes === undefined) return
+        const seen = yield* driver.observe(sandbox.id, sandbox.name)
+        if (seen.state === "failed") return yield* fail("BackendFailed", seen.detail)
+        // Of one that starts, the driver may still tell how it was.
+        if (seen.state === "suspended" && sandbox.status.phase === "Ready") return yield* stop
+        if (attached || seen.state === "running") return
         if (restarts >= limits.sandboxRestarts) {
-          const nowMs = yield* Clock.currentTimeMillis
-          yield* state.change((status) =>
-            Phase.failed(
-              status,
-              "BackendExited",
-              `The sandbox ended ${restarts} times: ${seen.detail}`,
-              nowMs,
-            ),
-          )
-          return
+          return yield* fail("BackendExited", `The sandbox ended ${restarts} times: ${seen.detail}`)
         }
         restarts += 1
         yield* event("Restarting", "The sandbox was not running; starting it again")
@@ -175,7 +181,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         case "Provisioning":
         case "Starting":
           yield* sessions.check
-          return yield* revive(sandbox)
+          return yield* Effect.asVoid(revive(sandbox))
         default:
           return
       }

@@ -12,6 +12,7 @@ import { Edges } from "./Edges.ts"
 import * as Lifecycle from "./Lifecycle.ts"
 import * as OpenRelay from "./OpenRelay.ts"
 import * as Phase from "./Phase.ts"
+import { Residents } from "./Residents.ts"
 import { SandboxEntity } from "./SandboxEntity.ts"
 import * as SandboxState from "./SandboxState.ts"
 import * as Sessions from "./Sessions.ts"
@@ -25,6 +26,7 @@ const build = Effect.gen(function* () {
   const shard = address.shardId.id
   const fence = ownership.fence(shard)
 
+  yield* (yield* Residents).enter(sandboxId)
   const state = yield* SandboxState.make(sandboxId, fence)
   const relays = yield* OpenRelay.make(state, fence)
   const sessions = yield* Sessions.make(state, fence)

@@ -2,16 +2,15 @@
 import { Clock, Duration, Effect, FiberHandle, Schedule } from "effect"
 import type { StaleEpoch } from "../domain/Errors.ts"
 import type { Fence } from "../domain/Fence.ts"
-import { limits } from "../domain/Limits.ts"
-import type { Presence, SandboxStatus } from "../domain/Sandbox.ts"
+import type { Presence } from "../domain/Sandbox.ts"
 import { Database } from "../store/Database.ts"
 import { Presences } from "../store/Presences.ts"
+import { decide } from "./Attachment.ts"
 import { Edges } from "./Edges.ts"
 import * as Phase from "./Phase.ts"
-import type { AttachReply, AttachRequest } from "./SandboxEntity.ts"
+import type { AttachRequest } from "./SandboxEntity.ts"
 import { SandboxSettings } from "./SandboxSettings.ts"
 import type { SandboxState } from "./SandboxState.ts"
-import * as Supersede from "./Supersede.ts"
 
 export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch>) =>
   Effect.gen(function* () {
@@ -59,40 +58,30 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         const { status } = yield* state.current
         const previous = state.presence()
         const proof = yield* fence
-        // On its way while the sandbox stopped, and of a supervisor that is no more: nothing is left to order it by.
-        if (!Phase.admits(status))
-          return { _tag: "Rejected", reason: `the sandbox is ${status.phase}` } satisfies AttachReply
-        const verdict = Supersede.decide(previous, previous?.retiredInstances ?? [], claim)
-        if (verdict._tag === "Refuse")
-          return { _tag: "Rejected", reason: verdict.reason } satisfies AttachReply
-        const replaces =
-          previous !== undefined && previous.sessionId !== claim.sessionId && previous.lostAtMs === undefined
-        const accepted = {
-          _tag: "Accepted",
-          epoch: proof.epoch,
-          shard: proof.shard,
-          moved: replaces && previous.instanceId === claim.instanceId && edges.isLive(previous.replica),
-        } satisfies AttachReply
-        if (verdict._tag === "Same" && previous?.lostAtMs === undefined) return accepted
-
         const nowMs = yield* Clock.currentTimeMillis
-        const retired = previous?.retiredInstances ?? []
-        const presence: Presence = {
-          sandboxId: state.sandboxId,
-          ...claim,
-          attachedAtMs: nowMs,
-          retiredInstances:
-            verdict._tag === "Accept" && verdict.retire !== undefined
-              ? [verdict.retire, ...retired].slice(0, limits.retiredInstances)
-              : retired,
-        }
-        const attached = (current: SandboxStatus) => Phase.attached(current, claim.instanceId, nowMs)
+        const { sandboxId } = state
+        const verdict = decide({
+          sandboxId,
+          claim,
+          status,
+          previous,
+          fence: proof,
+          nowMs,
+          isLive: edges.isLive,
+        })
+        if (verdict._tag === "Answer") return verdict.reply
+        const { presence, ends } = verdict
         const put = presences.put(presence, proof)
         yield* (
-          attached(status) === status
+          verdict.status === status
             ? // A session that only moved: one statement.
               put
-            : database.transaction(Effect.zipRight(put, Effect.asVoid(state.change(attached))))
+            : database.transaction(
+                Effect.zipRight(
+                  put,
+                  Effect.asVoid(state.change((current) => Phase.attached(current, claim.instanceId, nowMs))),
+                ),
+              )
         ).pipe(
           // The transaction may have been rolled back after the copy of the row was taken.
           Effect.onError(() => Effect.sync(state.forget)),
@@ -103,15 +92,11 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         yield* Effect.logInfo("Session attached").pipe(
           Effect.annotateLogs({ session: claim.sessionId, holder: claim.replica, epoch: proof.epoch }),
         )
-        if (replaces)
+        if (ends !== undefined)
           yield* edges
-            .endSession(previous.replica, {
-              sandboxId: state.sandboxId,
-              sessionId: previous.sessionId,
-              fence: proof,
-            })
+            .endSession(ends.replica, { sandboxId, sessionId: ends.sessionId, fence: proof })
             .pipe(Effect.forkDaemon)
-        return accepted
+        return verdict.reply
       })
 
     const detach = (sessionId: string) =>

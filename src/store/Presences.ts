@@ -3,7 +3,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import type { StaleEpoch, Unavailable } from "../domain/Errors.ts"
 import type { Fence } from "../domain/Fence.ts"
-import type { Presence, Sandbox } from "../domain/Sandbox.ts"
+import { type Presence, type Sandbox, SandboxStatus } from "../domain/Sandbox.ts"
 import { fenceHolds, refuseStale } from "./Fenced.ts"
 import { decodeRows as decodeSandboxes } from "./SandboxRow.ts"
 import { guard } from "./SqlErrors.ts"
@@ -52,6 +52,17 @@ const Counts = Schema.Array(Schema.Struct({ replica: Schema.String, sessions: Sc
 
 const Held = Schema.Array(Schema.Struct({ session_id: Schema.NullOr(Schema.String) }))
 
+const Statuses = Schema.Array(
+  Schema.Struct({ sandbox_id: Schema.String, status: Schema.parseJson(SandboxStatus) }),
+)
+const Ids = Schema.Array(Schema.Struct({ sandbox_id: Schema.String }))
+
+/** What is stored of a sandbox whose supervisor arrives. */
+export interface Arriving {
+  readonly status: SandboxStatus
+  readonly previous: Presence | undefined
+}
+
 export class Presences extends Context.Tag("holdfast/Presences")<
   Presences,
   {
@@ -63,6 +74,14 @@ export class Presences extends Context.Tag("holdfast/Presences")<
       Option.Option<{ readonly sandbox: Sandbox; readonly presence: Presence | undefined }>,
       Unavailable
     >
+    /** The same of many, with no more than an attach asks for. Sandboxes that do not exist are absent. */
+    readonly arriving: (
+      sandboxIds: ReadonlyArray<string>,
+    ) => Effect.Effect<ReadonlyMap<string, Arriving>, Unavailable>
+    /** Sets the session of each, under its own fence, by one statement; which were set. The others' fences are stale. */
+    readonly putAll: (
+      sessions: ReadonlyArray<{ readonly presence: Presence; readonly fence: Fence }>,
+    ) => Effect.Effect<ReadonlySet<string>, Unavailable>
     /** Sets the sandbox's session, whatever it was before. */
     readonly put: (presence: Presence, fence: Fence) => Effect.Effect<void, StaleEpoch | Unavailable>
     /** True if that session was the sandbox's and is now marked lost; a session already lost keeps its time. */
@@ -94,6 +113,38 @@ const make = Effect.gen(function* () {
       if (written.length === 0) yield* refuseStale(sql, fence)
     })
 
+  type Session = { readonly presence: Presence; readonly fence: Fence }
+
+  /** The sessions travel as one JSON parameter, which becomes rows beside the epochs of their shards. */
+  const putTogether = (sessions: ReadonlyArray<Session>) =>
+    Effect.gen(function* () {
+      const rows = sessions.map(({ presence, fence }) => ({ ...encodeRow(presence), ...fence }))
+      const columns = Object.keys(Row.fields)
+      const list = (prefix: string) => sql.csv(columns.map((name) => sql.literal(`${prefix}${name}`)))
+      const set = sql.csv(columns.map((name) => sql.literal(`${name} = excluded.${name}`)))
+      const written = yield* sql`INSERT INTO presences (${list("")})
+        SELECT ${list("r.")} FROM json_to_recordset(${JSON.stringify(rows)}::json) AS r(
+            sandbox_id text, session_id text, instance_id text, instance_started_at_ms bigint,
+            connection_epoch bigint, replica text, attached_at_ms bigint, lost_at_ms bigint,
+            retired_instances text, shard integer, epoch bigint)
+          JOIN cluster_shards c ON c.shard_id = r.shard AND c.epoch = r.epoch
+          ORDER BY r.sandbox_id FOR SHARE OF c
+        ON CONFLICT (sandbox_id) DO UPDATE SET ${set} RETURNING sandbox_id`
+      return new Set((yield* Schema.decodeUnknown(Ids)(written)).map(({ sandbox_id }) => sandbox_id))
+    })
+
+  /** SQLite has one writer and no far end: a statement each costs nothing there. */
+  const putEach = (sessions: ReadonlyArray<Session>) =>
+    Effect.map(
+      Effect.forEach(sessions, ({ presence, fence }) =>
+        put(presence, fence).pipe(
+          Effect.as([presence.sandboxId]),
+          Effect.catchTag("StaleEpoch", () => Effect.succeed([])),
+        ),
+      ),
+      (ids) => new Set(ids.flat()),
+    )
+
   return Presences.of({
     get: (sandboxId) =>
       sql`SELECT * FROM presences WHERE sandbox_id = ${sandboxId}`.pipe(
@@ -113,6 +164,30 @@ const make = Effect.gen(function* () {
         const [presence] = held?.session_id == null ? [] : yield* decodeRows(rows)
         return Option.some({ sandbox, presence })
       }).pipe(guard("sandbox and presence get")),
+    arriving: (sandboxIds) =>
+      sandboxIds.length === 0
+        ? Effect.succeed(new Map())
+        : Effect.gen(function* () {
+            const rows = yield* sql<object>`SELECT s.id AS sandbox_id, s.status, p.session_id, p.instance_id,
+                p.instance_started_at_ms, p.connection_epoch, p.replica, p.attached_at_ms, p.lost_at_ms,
+                p.retired_instances
+              FROM sandboxes s LEFT JOIN presences p ON p.sandbox_id = s.id WHERE s.id IN ${sql.in(sandboxIds)}`
+            const held = yield* Schema.decodeUnknown(Held)(rows)
+            const presences = yield* decodeRows(rows.filter((_, at) => held[at]?.session_id != null))
+            const previous = new Map(presences.map((presence) => [presence.sandboxId, presence]))
+            return new Map(
+              (yield* Schema.decodeUnknown(Statuses)(rows)).map(({ sandbox_id, status }) => [
+                sandbox_id,
+                { status, previous: previous.get(sandbox_id) },
+              ]),
+            )
+          }).pipe(guard("arriving sandboxes get")),
+    putAll: (sessions) =>
+      sessions.length === 0
+        ? Effect.succeed(new Set())
+        : sql
+            .onDialectOrElse({ pg: () => putTogether(sessions), orElse: () => putEach(sessions) })
+            .pipe(guard("presences put")),
     put: (presence, fence) => put(presence, fence).pipe(guard("presence put")),
     markLost: (sandboxId, sessionId, lostAtMs, fence) =>
       sql`UPDATE presences SET lost_at_ms = COALESCE(lost_at_ms, ${lostAtMs})

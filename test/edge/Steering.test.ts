@@ -10,6 +10,7 @@ import type { SupervisorCapabilities } from "../../src/domain/Session.ts"
 import type { EdgeStats } from "../../src/edge/EdgeRpcs.ts"
 import { EdgeStatistics } from "../../src/edge/EdgeStatistics.ts"
 import { LocalEdge } from "../../src/edge/LocalEdge.ts"
+import { OwnerHints } from "../../src/edge/OwnerHints.ts"
 import { Session } from "../../src/edge/Session.ts"
 import { Steering } from "../../src/edge/Steering.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
@@ -74,7 +75,7 @@ const played = (members: ReadonlyArray<Member>, f: (play: Play) => Effect.Effect
   )
   const layer = Steering.layer.pipe(
     Layer.provideMerge(statistics),
-    Layer.provideMerge(LocalEdge.layer),
+    Layer.provideMerge(Layer.merge(LocalEdge.layer, OwnerHints.layer)),
     Layer.provideMerge(edgeServices),
   )
   return Effect.gen(function* () {

@@ -69,6 +69,7 @@ export const bugs = {
         },
       }
     },
+    arrivals: alwaysTheActor,
   })),
   "old-attach-evicts": bug(
     "the latest attach wins, however old its connection",
@@ -78,6 +79,15 @@ export const bugs = {
         ...actor,
         Attach: (claim, options) =>
           actor.Attach({ ...claim, instanceStartedAtMs: 0, connectionEpoch: 0 }, options),
+      }),
+      arrivals: ({ attachAll }) => ({
+        attachAll: (arrivals) =>
+          attachAll(
+            arrivals.map((one) => ({
+              ...one,
+              claim: { ...one.claim, instanceStartedAtMs: 0, connectionEpoch: 0 },
+            })),
+          ),
       }),
     }),
     245,
@@ -121,6 +131,10 @@ export const bugs = {
     actor: (actor) => ({ ...actor, Detach: () => Effect.void }),
   })),
 } satisfies Record<string, Bug>
+
+function alwaysTheActor(): ReturnType<Rules["arrivals"]> {
+  return { attachAll: (arrivals) => Effect.succeed(arrivals.map(() => ({ _tag: "AskActor" as const }))) }
+}
 
 /** Proof as long as the lock is remembered, however old its last proof. */
 function heldIsEnough(ownership: Parameters<Rules["ownership"]>[0]): ReturnType<Rules["ownership"]> {

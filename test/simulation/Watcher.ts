@@ -1,8 +1,11 @@
 /** Looks at every act and after every step, and says which promise was broken. */
+import type { Context } from "effect"
 import type { Fence } from "../../src/domain/Fence.ts"
 import { limits } from "../../src/domain/Limits.ts"
+import type { Arrivals } from "../../src/sandbox/Arrivals.ts"
 import type { EdgeOpen } from "../../src/sandbox/Edges.ts"
 import type { ActorClient } from "../../src/sandbox/SandboxActors.ts"
+import type { AttachRequest } from "../../src/sandbox/SandboxEntity.ts"
 import type { Cluster, Watch } from "./cluster/Cluster.ts"
 import type { Replica } from "./cluster/Replica.ts"
 import { graceMs } from "./cluster/Rules.ts"
@@ -113,13 +116,21 @@ export class Watcher implements Watch {
   readonly actor = (actor: ActorClient): ActorClient => ({
     ...actor,
     Attach: (claim, options) => {
-      this.#claims.set(claim.sessionId, {
-        instance: claim.instanceStartedAtMs,
-        connection: claim.connectionEpoch,
-      })
+      this.#said(claim)
       return actor.Attach(claim, options)
     },
   })
+
+  readonly arrivals = ({ attachAll }: Context.Tag.Service<Arrivals>): Context.Tag.Service<Arrivals> => ({
+    attachAll: (arrivals) => {
+      for (const { claim } of arrivals) this.#said(claim)
+      return attachAll(arrivals)
+    },
+  })
+
+  #said({ sessionId, instanceStartedAtMs, connectionEpoch }: AttachRequest): void {
+    this.#claims.set(sessionId, { instance: instanceStartedAtMs, connection: connectionEpoch })
+  }
 
   readonly took = (shard: number, epoch: number, owner: string): void => {
     this.#cluster.database.process.say(`shard ${shard} goes to ${owner} under epoch ${epoch}`)

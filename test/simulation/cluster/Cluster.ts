@@ -5,6 +5,7 @@ import type { Fence } from "../../../src/domain/Fence.ts"
 import { limits } from "../../../src/domain/Limits.ts"
 import { Driver, type DriverObservation } from "../../../src/driver/Driver.ts"
 import type { LocalEdge } from "../../../src/edge/LocalEdge.ts"
+import type { Arrivals } from "../../../src/sandbox/Arrivals.ts"
 import type { EdgeOpen } from "../../../src/sandbox/Edges.ts"
 import type { ActorClient } from "../../../src/sandbox/SandboxActors.ts"
 import type { Kernel } from "../kernel/Kernel.ts"
@@ -31,6 +32,7 @@ export interface Watch {
   /** A replica takes itself for the owner of a shard. */
   readonly proves: (replica: Replica, shard: number) => void
   readonly actor: (actor: ActorClient) => ActorClient
+  readonly arrivals: (arrivals: Context.Tag.Service<Arrivals>) => Context.Tag.Service<Arrivals>
   readonly took: (shard: number, epoch: number, owner: string) => void
   /** A member's lock session has ended. */
   readonly left: (incarnation: string) => void

@@ -11,13 +11,17 @@ import { Status } from "../../../src/domain/Status.ts"
 import { Driver } from "../../../src/driver/Driver.ts"
 import { edgesOver, type PeerEdge } from "../../../src/edge/EdgesOver.ts"
 import { LocalEdge } from "../../../src/edge/LocalEdge.ts"
+import { OwnerHints } from "../../../src/edge/OwnerHints.ts"
+import { PeerArrivals } from "../../../src/edge/PeerArrivals.ts"
 import { PeerLegs } from "../../../src/edge/PeerLegs.ts"
 import { type OpenOptions, RelayOpener } from "../../../src/edge/RelayOpener.ts"
 import type { Rendezvous } from "../../../src/edge/Rendezvous.ts"
 import { SessionStream } from "../../../src/edge/SessionStream.ts"
 import { splice } from "../../../src/edge/Splice.ts"
 import { Metrics } from "../../../src/observe/Metrics.ts"
+import { Arrivals } from "../../../src/sandbox/Arrivals.ts"
 import { Edges, SessionGone } from "../../../src/sandbox/Edges.ts"
+import { Residents } from "../../../src/sandbox/Residents.ts"
 import { type ActorClient, over, SandboxActors } from "../../../src/sandbox/SandboxActors.ts"
 import { SandboxSettings } from "../../../src/sandbox/SandboxSettings.ts"
 import { GrpcError, grpcError } from "../../../src/wire/grpc/GrpcError.ts"
@@ -38,7 +42,7 @@ const metrics = Context.get(Effect.runSync(Effect.scoped(Layer.build(Metrics.lay
 
 const nothingRead = { release: () => Buffer.alloc(0), ended: false }
 
-type Services = LocalEdge | RelayOpener | SessionStream | SandboxActors | ActorNeeds
+type Services = LocalEdge | RelayOpener | SessionStream | SandboxActors | Arrivals | ActorNeeds
 
 export class Replica {
   readonly name: string
@@ -193,6 +197,10 @@ export class Replica {
         verify: (token: string) => Effect.succeed(token),
         jwks: {},
       }),
+      Context.add(OwnerHints, {
+        ownerOf: (shard) => this.locks.ownerOf(shard),
+        learn: () => undefined,
+      }),
       Context.add(
         PeerLegs,
         simPeerLegs(network, this, (incarnation) => this.#cluster.reach(incarnation)),
@@ -202,22 +210,27 @@ export class Replica {
         over((sandboxId, f) => this.#attempt(sandboxId, f), this.#cluster.shardOf, this.locks.isFenced),
       ),
     )
-    const edges = Layer.effect(
-      Edges,
-      Effect.map(LocalEdge, (edge) =>
-        rules.edges(
-          edgesOver({
-            incarnation: this.incarnation,
-            membership: this.#membership,
-            edge: this.#cluster.watched(this, edge),
-            reach: (incarnation) => this.#reach(incarnation),
-          }).edges,
-          this,
+    const edges = Layer.effectContext(
+      Effect.map(LocalEdge, (edge) => {
+        const over = edgesOver({
+          incarnation: this.incarnation,
+          membership: this.#membership,
+          edge: this.#cluster.watched(this, edge),
+          reach: (incarnation) => this.#reach(incarnation),
+        })
+        return Context.make(Edges, rules.edges(over.edges, this)).pipe(
+          Context.add(PeerArrivals, over.peerArrivals),
+        )
+      }),
+    )
+    const layers = Layer.mergeAll(SessionStream.layer, RelayOpener.layer).pipe(
+      Layer.provideMerge(
+        Layer.project(Arrivals.layer, Arrivals, Arrivals, (arrivals) =>
+          this.#cluster.watch.arrivals(rules.arrivals(arrivals)),
         ),
       ),
-    )
-    const layers = Layer.mergeAll(edges, SessionStream.layer, RelayOpener.layer).pipe(
-      Layer.provideMerge(LocalEdge.layer),
+      Layer.provideMerge(edges),
+      Layer.provideMerge(Layer.mergeAll(LocalEdge.layer, Residents.layer)),
       Layer.provide(Layer.succeedContext(base)),
     )
     return Effect.gen(this, function* () {
@@ -265,6 +278,14 @@ export class Replica {
         slots: (request) => ask((edge) => edge.slots(request)),
         cut: (request) => ask((edge) => edge.cut(request)),
         stats: ask((edge) => edge.stats),
+        attach: (arrivals) =>
+          askOver(
+            this.#cluster.network,
+            this.process,
+            peer.process,
+            Effect.flatMap(peer.#service(Arrivals), (owner) => owner.attachAll(arrivals)),
+            unreached,
+          ),
       })
     })
   }

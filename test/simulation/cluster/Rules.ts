@@ -4,6 +4,7 @@ import type { Ownership } from "../../../src/cluster/Ownership.ts"
 import { limits } from "../../../src/domain/Limits.ts"
 import type { LocalEdge } from "../../../src/edge/LocalEdge.ts"
 import { Rendezvous } from "../../../src/edge/Rendezvous.ts"
+import type { Arrivals } from "../../../src/sandbox/Arrivals.ts"
 import type { Edges } from "../../../src/sandbox/Edges.ts"
 import type { ActorClient } from "../../../src/sandbox/SandboxActors.ts"
 import { type Core, makeCore } from "../../../src/stream/core/Core.ts"
@@ -18,6 +19,8 @@ export interface Rules {
   /** What owners and peers reach of an edge. */
   readonly edge: (edge: LocalEdge["Type"], replica: Replica) => LocalEdge["Type"]
   readonly actor: (actor: ActorClient, sandboxId: string) => ActorClient
+  /** What decides attaches of sandboxes whose actor sleeps. */
+  readonly arrivals: (arrivals: Context.Tag.Service<Arrivals>) => Context.Tag.Service<Arrivals>
   readonly locks: (table: LockTable) => void
   /** Whether the database checks epochs. */
   readonly storeFences: boolean
@@ -52,6 +55,7 @@ export const soundRules: Rules = {
   edges: (edges) => edges,
   edge: (edge) => edge,
   actor: (actor) => actor,
+  arrivals: (arrivals) => arrivals,
   locks: () => undefined,
   storeFences: true,
   sessionGraceMs: graceMs,

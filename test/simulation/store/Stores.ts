@@ -76,6 +76,34 @@ const makePresences = (db: SimDatabase, process: Process) => {
           })),
         ),
       ),
+    arriving: (ids) =>
+      db.query(process, [], (view) =>
+        Effect.succeed(
+          new Map(
+            ids.flatMap((id) => {
+              const sandbox = view.get(db.sandboxes, id)
+              if (sandbox === undefined) return []
+              return [[id, { status: sandbox.status, previous: view.get(db.presences, id) }] as const]
+            }),
+          ),
+        ),
+      ),
+    putAll: (sessions) =>
+      db.query(
+        process,
+        sessions.map(({ presence }) => row(presence.sandboxId)),
+        (view) =>
+          Effect.succeed(
+            new Set(
+              sessions.flatMap(({ presence, fence }) => {
+                const stale = view.fenced(fence, `attaches ${presence.sessionId} of ${presence.sandboxId}`)
+                if (stale !== undefined) return []
+                view.set(db.presences, presence.sandboxId, presence)
+                return [presence.sandboxId]
+              }),
+            ),
+          ),
+      ),
     put: (presence, fence) =>
       db.query(process, [row(presence.sandboxId)], (view) => {
         const stale = view.fenced(fence, `attaches ${presence.sessionId} of ${presence.sandboxId}`)

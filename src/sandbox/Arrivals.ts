@@ -1,0 +1,125 @@
+/**
+ * Attaches of many supervisors at once, for the shards that this replica owns. After the loss of a replica
+ * thousands come within seconds; to wake an actor for each would cost more than everything else about them. A
+ * sandbox whose actor sleeps is decided here, by the actor's own rule and under the same epoch: one statement
+ * reads all of them and one writes them.
+ */
+import { Clock, Context, Effect, Layer, Schema } from "effect"
+import { Ownership } from "../cluster/Ownership.ts"
+import type { Unavailable } from "../domain/Errors.ts"
+import type { Fence } from "../domain/Fence.ts"
+import { type Arriving, Presences } from "../store/Presences.ts"
+import { decide, type Verdict } from "./Attachment.ts"
+import { Edges } from "./Edges.ts"
+import { Residents } from "./Residents.ts"
+import { AttachReply, AttachRequest } from "./SandboxEntity.ts"
+
+export const Arrival = Schema.Struct({
+  sandboxId: Schema.String,
+  shard: Schema.Number,
+  claim: AttachRequest,
+})
+export type Arrival = typeof Arrival.Type
+
+export const ArrivalAnswer = Schema.Union(
+  AttachReply,
+  /** There is more to it than a session that comes back: the actor decides. */
+  Schema.TaggedStruct("AskActor", {}),
+  /** This replica does not own the shard, or not any more. */
+  Schema.TaggedStruct("Elsewhere", {}),
+)
+export type ArrivalAnswer = typeof ArrivalAnswer.Type
+
+const askActor: ArrivalAnswer = { _tag: "AskActor" }
+const elsewhere: ArrivalAnswer = { _tag: "Elsewhere" }
+
+interface Candidate extends Arrival {
+  readonly fence: Fence
+}
+
+const make = Effect.gen(function* () {
+  const ownership = yield* Ownership
+  const presences = yield* Presences
+  const edges = yield* Edges
+  const residents = yield* Residents
+
+  const verdictOf = (one: Candidate, found: Arriving | undefined, nowMs: number): Verdict | undefined => {
+    if (found === undefined) return undefined
+    const verdict = decide({ ...one, ...found, nowMs, isLive: edges.isLive })
+    // A change of the status is also an event and a new version of the record: the actor's business.
+    return verdict._tag === "Write" && verdict.status !== found.status ? undefined : verdict
+  }
+
+  const attachSleeping = (
+    candidates: ReadonlyArray<Candidate>,
+    answers: Map<string, ArrivalAnswer>,
+  ): Effect.Effect<void, Unavailable> =>
+    Effect.gen(function* () {
+      const rows = yield* presences.arriving(candidates.map(({ sandboxId }) => sandboxId))
+      const nowMs = yield* Clock.currentTimeMillis
+      const writes: Array<{ readonly one: Candidate; readonly verdict: Verdict & { _tag: "Write" } }> = []
+      for (const one of candidates) {
+        const verdict = verdictOf(one, rows.get(one.sandboxId), nowMs)
+        if (verdict === undefined) answers.set(one.sandboxId, askActor)
+        else if (verdict._tag === "Answer") answers.set(one.sandboxId, verdict.reply)
+        else writes.push({ one, verdict })
+      }
+      const written = yield* presences.putAll(
+        writes.map(({ one, verdict }) => ({ presence: verdict.presence, fence: one.fence })),
+      )
+      for (const { one, verdict } of writes) {
+        if (!written.has(one.sandboxId)) {
+          answers.set(one.sandboxId, elsewhere)
+          continue
+        }
+        answers.set(one.sandboxId, verdict.reply)
+        const { ends } = verdict
+        if (ends !== undefined)
+          yield* edges
+            .endSession(ends.replica, {
+              sandboxId: one.sandboxId,
+              sessionId: ends.sessionId,
+              fence: one.fence,
+            })
+            .pipe(Effect.forkDaemon)
+      }
+      yield* Effect.logDebug("Sessions attached together").pipe(
+        Effect.annotateLogs({ sessions: written.size }),
+      )
+    })
+
+  /** One answer for each, in order. Two of the same sandbox at once: the second is for the actor. */
+  const attachAll = (
+    arrivals: ReadonlyArray<Arrival>,
+  ): Effect.Effect<ReadonlyArray<ArrivalAnswer>, Unavailable> =>
+    Effect.gen(function* () {
+      const fences = new Map<number, Fence | undefined>()
+      for (const { shard } of arrivals)
+        if (!fences.has(shard))
+          fences.set(shard, yield* Effect.orElseSucceed(ownership.fence(shard), () => undefined))
+      const answers = new Map<string, ArrivalAnswer>()
+      const chosen = new Map<string, Candidate>()
+      for (const one of arrivals) {
+        const fence = fences.get(one.shard)
+        if (fence !== undefined && !chosen.has(one.sandboxId) && !residents.has(one.sandboxId))
+          chosen.set(one.sandboxId, { ...one, fence })
+      }
+      const candidates = [...chosen.values()]
+      if (candidates.length > 0)
+        yield* residents.without([...chosen.keys()], attachSleeping(candidates, answers))
+      return arrivals.map((one) => {
+        if (fences.get(one.shard) === undefined) return elsewhere
+        if (chosen.get(one.sandboxId)?.claim.sessionId !== one.claim.sessionId) return askActor
+        return answers.get(one.sandboxId) ?? askActor
+      })
+    })
+
+  return { attachAll } as const
+})
+
+export class Arrivals extends Context.Tag("holdfast/Arrivals")<
+  Arrivals,
+  Effect.Effect.Success<typeof make>
+>() {
+  static layer = Layer.effect(Arrivals, make)
+}
