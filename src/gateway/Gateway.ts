@@ -15,6 +15,8 @@ import * as PeerListener from "../cluster/PeerListener.ts"
 import * as PgRunnerStorage from "../cluster/PgRunnerStorage.ts"
 import type { FailedPrecondition, Internal, InvalidArgument, Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
+import type { Driver } from "../driver/Driver.ts"
+import * as ExternalDriver from "../driver/ExternalDriver.ts"
 import * as NoDriver from "../driver/NoDriver.ts"
 import * as ProcessDriver from "../driver/ProcessDriver.ts"
 import { ClientPorts } from "../edge/ClientPorts.ts"
@@ -56,6 +58,18 @@ const runnerStorage = (
   ClusterConfig | Membership | Metrics | SqlClient.SqlClient
 > => (dialect === "postgres" ? PgRunnerStorage.layer : LocalRunnerStorage.layer)
 
+const driver = (settings: GatewaySettings): Layer.Layer<Driver> => {
+  if (settings.driverSocket !== undefined)
+    return ExternalDriver.layer({ name: settings.driver, socketPath: settings.driverSocket })
+  if (settings.driver === "none") return NoDriver.layer
+  return ProcessDriver.layer({
+    stateDir: settings.stateDir,
+    endpoint: settings.sandboxEndpoint,
+    logLevel: settings.logLevel,
+    ...(settings.supervisorCommand.length === 0 ? {} : { command: settings.supervisorCommand }),
+  })
+}
+
 export const layer = (settings: GatewaySettings) => {
   const config = Layer.mergeAll(
     ClusterConfig.layer({
@@ -78,14 +92,7 @@ export const layer = (settings: GatewaySettings) => {
       gatewayId: settings.gatewayId,
       ttlMs: settings.sandboxTokenTtlMs,
     }),
-    settings.driver === "none"
-      ? NoDriver.layer
-      : ProcessDriver.layer({
-          stateDir: settings.stateDir,
-          endpoint: settings.sandboxEndpoint,
-          logLevel: settings.logLevel,
-          ...(settings.supervisorCommand.length === 0 ? {} : { command: settings.supervisorCommand }),
-        }),
+    driver(settings),
     Layer.succeed(DrainSettings, {
       batch: settings.drainBatch,
       intervalMs: settings.drainIntervalMs,

@@ -3,13 +3,14 @@
  * brought to their actors, and expired tokens are removed.
  */
 import * as Singleton from "@effect/cluster/Singleton"
-import { Clock, Duration, Effect, Schedule } from "effect"
+import { Clock, Duration, Effect, Schedule, Stream } from "effect"
 import { Membership } from "../cluster/Membership.ts"
 import { limits } from "../domain/Limits.ts"
 import { monotonicMs } from "../domain/Monotonic.ts"
-import { Driver } from "../driver/Driver.ts"
+import { Driver, type DriverChange } from "../driver/Driver.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import { SandboxSettings } from "../sandbox/SandboxSettings.ts"
+import { Events } from "../store/Events.ts"
 import { SshSessions } from "../store/SshSessions.ts"
 import { Sweeps } from "../store/Sweeps.ts"
 
@@ -20,6 +21,7 @@ const run = Effect.gen(function* () {
   const sshSessions = yield* SshSessions
   const driver = yield* Driver
   const actors = yield* SandboxActors
+  const events = yield* Events
 
   const poke = (ids: Iterable<string>) =>
     Effect.forEach(
@@ -86,12 +88,46 @@ const run = Effect.gen(function* () {
       Effect.repeat(Schedule.spaced(Duration.millis(intervalMs))),
     )
 
+  /** What the driver last said of a sandbox, so that it is looked at when it stops running and not each time. */
+  const runningAtDriver = new Set<string>()
+
+  const onChange = (change: DriverChange) => {
+    switch (change._tag) {
+      case "Event":
+        return events
+          .append(change.id, change.event)
+          .pipe(
+            Effect.catchAll((error) => Effect.logWarning("An event of the driver is lost", error.message)),
+          )
+      case "Gone":
+        return runningAtDriver.delete(change.id) ? poke([change.id]) : Effect.void
+      case "Seen": {
+        const { id, state } = change.observation
+        if (state !== "running") return runningAtDriver.delete(id) ? poke([id]) : Effect.void
+        if (runningAtDriver.size >= limits.computeSeen) runningAtDriver.clear()
+        runningAtDriver.add(id)
+        return Effect.void
+      }
+    }
+  }
+
+  const followDriver =
+    driver.changes === undefined
+      ? Effect.void
+      : driver.changes.pipe(
+          Stream.mapEffect((change) => Effect.suspend(() => onChange(change)), {
+            concurrency: limits.reconcileConcurrency,
+          }),
+          Stream.runDrain,
+        )
+
   yield* Effect.logInfo("Reconciler runs here")
   yield* Effect.all(
     [
       every("Session sweep", limits.sessionSweepMs, sweepSessions),
       every("Sandbox sweep", limits.sandboxSweepMs, sweepSandboxes),
       every("Token sweep", limits.tokenSweepMs, reapTokens),
+      followDriver,
     ],
     { concurrency: "unbounded", discard: true },
   )

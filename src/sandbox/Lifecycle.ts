@@ -155,18 +155,18 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         const presence = state.presence()
         const attached = presence !== undefined && presence.lostAtMs === undefined
         // Processes that hold a session run; only a driver that tells by itself may know better.
-        if (attached && driver.changes === undefined) return
+        if (attached && driver.changes === undefined) return undefined
         const seen = yield* driver.observe(sandbox.id, sandbox.name)
         if (seen.state === "failed") return yield* fail("BackendFailed", seen.detail)
         // Of one that starts, the driver may still tell how it was.
         if (seen.state === "suspended" && sandbox.status.phase === "Ready") return yield* stop
-        if (attached || seen.state === "running") return
+        if (attached || seen.state === "running") return undefined
         if (restarts >= limits.sandboxRestarts) {
           return yield* fail("BackendExited", `The sandbox ended ${restarts} times: ${seen.detail}`)
         }
         restarts += 1
         yield* event("Restarting", "The sandbox was not running; starting it again")
-        yield* launch(sandbox)
+        return yield* launch(sandbox)
       })
 
     const reconcile = Effect.gen(function* () {

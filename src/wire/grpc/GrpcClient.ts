@@ -23,6 +23,8 @@ export interface ClientTlsOptions {
 export interface ConnectOptions {
   /** `http://host:port` for HTTP/2 with prior knowledge, `https://host:port` for TLS with ALPN. */
   readonly url: string
+  /** A Unix socket to dial instead of the URL's host, which then only names the server. */
+  readonly socketPath?: string
   /** From the first packet to the server's SETTINGS. */
   readonly connectTimeoutMs?: number
   readonly keepalive?: KeepaliveOptions
@@ -78,7 +80,9 @@ export class GrpcConnection {
         const reason = "reason" in error && typeof error.reason === "string" ? error.reason : error.message
         lastError = reason === "" ? error.name : reason
       }
-      const socket = dial(url, options.tls)
+      const place = options.socketPath ?? url.host
+      const socket =
+        options.socketPath === undefined ? dial(url, options.tls) : net.connect({ path: options.socketPath })
       socket.on("error", (error) => {
         noteError(error)
         // node:http2 destroys the session but leaves a TLS socket open, and then neither of them closes.
@@ -99,7 +103,7 @@ export class GrpcConnection {
         session.off("remoteSettings", onReady)
       }
       const onClose = (): void =>
-        fail(grpcError(Status.UNAVAILABLE, `cannot connect to ${url.host}: ${lastError}`))
+        fail(grpcError(Status.UNAVAILABLE, `cannot connect to ${place}: ${lastError}`))
       const onAbort = (): void => fail(grpcError(Status.CANCELLED, "the connection attempt was cancelled"))
       const onReady = (): void => {
         stop()
@@ -114,8 +118,7 @@ export class GrpcConnection {
         resolve(new GrpcConnection(session, options))
       }
       const timer = setTimeout(
-        () =>
-          fail(grpcError(Status.UNAVAILABLE, `cannot connect to ${url.host}: no answer in ${timeoutMs} ms`)),
+        () => fail(grpcError(Status.UNAVAILABLE, `cannot connect to ${place}: no answer in ${timeoutMs} ms`)),
         timeoutMs,
       )
       options.signal?.addEventListener("abort", onAbort, { once: true })
