@@ -1,14 +1,18 @@
 /** The OpenShell 0.0.111 wire: which method of it asks for which operation. */
+import { config } from "../wire/openshell-v1/Config.ts"
 import { identity } from "../wire/openshell-v1/Identity.ts"
 import { logs } from "../wire/openshell-v1/Logs.ts"
 import { sandboxes } from "../wire/openshell-v1/Sandboxes.ts"
+import { services } from "../wire/openshell-v1/Services.ts"
 import { session } from "../wire/openshell-v1/Session.ts"
 import { supervisorMethods } from "../wire/openshell-v1/SupervisorCalls.ts"
 import { workspaces } from "../wire/openshell-v1/Workspaces.ts"
+import { configOperations } from "./ConfigMethods.ts"
 import { identityOperations } from "./IdentityMethods.ts"
 import { logOperations } from "./LogMethods.ts"
 import { bind } from "./Operation.ts"
 import { sandboxOperations } from "./SandboxMethods.ts"
+import { serviceOperations } from "./ServiceMethods.ts"
 import { supervisorOperations } from "./SupervisorMethods.ts"
 import { watchOperations } from "./WatchMethods.ts"
 import { workspaceOperations } from "./WorkspaceMethods.ts"
@@ -37,9 +41,20 @@ export const openShellV1 = [
   bind(workspaces.removeMember, workspaceOperations.removeMember),
   bind(workspaces.listMembers, workspaceOperations.listMembers),
 
+  bind(services.expose, serviceOperations.expose),
+  bind(services.get, serviceOperations.get),
+  bind(services.list, serviceOperations.list),
+  bind(services.delete, serviceOperations.delete),
+
+  bind(config.get, configOperations.get),
+  bind(config.gateway, configOperations.gateway),
+  bind(config.update, configOperations.update),
+  bind(config.policyStatus, configOperations.policyStatus),
+  bind(config.policies, configOperations.policies),
+  bind(config.report, configOperations.report),
+
   bind(session.connect, supervisorOperations.connect),
   bind(supervisorMethods.reportExit, supervisorOperations.reportExit),
-  bind(supervisorMethods.config, supervisorOperations.config),
   bind(supervisorMethods.providerEnvironment, supervisorOperations.providerEnvironment),
   bind(supervisorMethods.refreshToken, supervisorOperations.refreshToken),
   bind(supervisorMethods.inferenceBundle, supervisorOperations.inferenceBundle),

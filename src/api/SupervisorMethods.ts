@@ -3,13 +3,7 @@ import { Clock, Effect, Redacted } from "effect"
 import { SandboxTokens } from "../auth/SandboxTokens.ts"
 import { InvalidArgument, PermissionDenied } from "../domain/Errors.ts"
 import type { GatewayMessage, SupervisorMessage } from "../domain/Session.ts"
-import type {
-  InferenceBundle,
-  IssuedToken,
-  MainExit,
-  SandboxConfig,
-  TokenRefresh,
-} from "../domain/SupervisorCalls.ts"
+import type { InferenceBundle, IssuedToken, MainExit, TokenRefresh } from "../domain/SupervisorCalls.ts"
 import { SessionStream } from "../edge/SessionStream.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import { openShellAccess as access, inferenceAccess } from "./Access.ts"
@@ -43,16 +37,6 @@ const reportMainProcessExit = unary(access.reportMainProcessExit, (exit: MainExi
       actor.ReportExit({ instanceId: exit.instanceId, exitCode: exit.exitCode }),
     )
     return undefined
-  }),
-)
-
-const getSandboxConfig = unary(access.getSandboxConfig, (sandboxId: string, caller) =>
-  Effect.gen(function* () {
-    const { workspace, spec } = yield* sandboxById(caller, sandboxId)
-    return {
-      workspace,
-      ...(spec.policy === undefined ? {} : { policy: spec.policy }),
-    } satisfies SandboxConfig
   }),
 )
 
@@ -93,7 +77,6 @@ const getInferenceBundle = unary(inferenceAccess.getInferenceBundle, (_: unknown
 export const supervisorOperations = {
   connect: connectSupervisor,
   reportExit: reportMainProcessExit,
-  config: getSandboxConfig,
   providerEnvironment: getSandboxProviderEnvironment,
   refreshToken: refreshSandboxToken,
   inferenceBundle: getInferenceBundle,

@@ -7,13 +7,6 @@ export interface MainExit {
   readonly exitCode: number
 }
 
-/** What a sandbox runs under: read at start and polled. */
-export interface SandboxConfig {
-  readonly workspace: string
-  /** JSON of the policy; absent when none is stored. */
-  readonly policy?: unknown
-}
-
 /** What a supervisor of ours heeds of its configuration. */
 export interface SeenConfig {
   /** Changes whenever the provider environment does; opaque. */

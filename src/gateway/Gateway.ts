@@ -4,6 +4,10 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import { Deferred, Effect, Layer, Logger, type Scope } from "effect"
 import packageJson from "../../package.json" with { type: "json" }
 import { ApiSettings } from "../api/ApiSettings.ts"
+import { Directory } from "../api/http/Directory.ts"
+import { ServiceGate } from "../api/http/ServiceGate.ts"
+import { ServiceRoutes } from "../api/http/ServiceRoutes.ts"
+import { ServiceSettings } from "../api/ServiceSettings.ts"
 import * as SandboxTokens from "../auth/SandboxTokens.ts"
 import * as Cluster from "../cluster/Cluster.ts"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
@@ -33,6 +37,8 @@ import { Steering } from "../edge/Steering.ts"
 import { boundHeapGrowth, trimWhenQuiet } from "../observe/HeapGrowth.ts"
 import * as Logs from "../observe/Logs.ts"
 import { Metrics } from "../observe/Metrics.ts"
+import { Configuration } from "../policy/Configuration.ts"
+import { ProviderContribution } from "../policy/ProviderContribution.ts"
 import * as Reconciler from "../reconcile/Reconciler.ts"
 import { Arrivals } from "../sandbox/Arrivals.ts"
 import { Residents } from "../sandbox/Residents.ts"
@@ -86,6 +92,11 @@ export const layer = (settings: GatewaySettings) => {
       fenceMs: settings.fenceMs,
     }),
     Layer.succeed(ApiSettings, { version, publicUrl: settings.publicUrl }),
+    Layer.succeed(ServiceSettings, {
+      domains: ["openshell.localhost"],
+      publicUrl: settings.publicUrl,
+      loopbackHttp: true,
+    }),
     Layer.succeed(SandboxSettings, { sessionGraceMs: settings.sessionGraceMs }),
     SandboxTokens.layer({
       directory: settings.jwtDir,
@@ -114,7 +125,12 @@ export const layer = (settings: GatewaySettings) => {
 
   const streams = Layer.provideMerge(ReplicaStreams.layer, RelayOpener.layer)
 
+  const services = ServiceRoutes.layer.pipe(Layer.provide(ServiceGate.layer), Layer.provide(Directory.layer))
+
+  const configuration = Layer.provide(Configuration.layer, ProviderContribution.none)
+
   return Layer.mergeAll(clientListeners(settings), healthListener(settings), probe).pipe(
+    Layer.provideMerge(services),
     Layer.provideMerge(Layer.mergeAll(SandboxActor.layer, Reconciler.layer)),
     Layer.provideMerge(Layer.mergeAll(streams, SessionStream.layer, ClusterEdges.serverLayer)),
     Layer.provideMerge(Arrivals.layer),
@@ -122,7 +138,7 @@ export const layer = (settings: GatewaySettings) => {
     Layer.provideMerge(Drain.layer),
     Layer.provideMerge(Steering.layer),
     Layer.provideMerge(ClusterEdges.layer),
-    Layer.provideMerge(Layer.mergeAll(LocalEdge.layer, OwnerHints.layer, Residents.layer)),
+    Layer.provideMerge(Layer.mergeAll(LocalEdge.layer, OwnerHints.layer, Residents.layer, configuration)),
     Layer.provideMerge(PeerLegs.layer),
     Layer.provideMerge(SandboxActors.layer),
     Layer.provideMerge(Cluster.layer),

@@ -1,22 +1,13 @@
 /** What supervisors ask besides their session: exit, configuration, tokens, inference (contract 2.1, 2.3, 2.10, 2.11). */
-import { createHash } from "node:crypto"
-import { fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf"
 import type {
   InferenceBundle,
   IssuedToken,
   MainExit,
-  SandboxConfig,
   SeenConfig,
   TokenRefresh,
 } from "../../domain/SupervisorCalls.ts"
 import { called, served } from "../grpc/Protobuf.ts"
-import {
-  type GetSandboxConfigResponse,
-  Inference,
-  OpenShell,
-  PolicySource,
-  SandboxPolicySchema,
-} from "../OpenShell.ts"
+import { type GetSandboxConfigResponse, Inference, OpenShell } from "../OpenShell.ts"
 
 const { method } = OpenShell
 
@@ -27,36 +18,12 @@ const sandboxIdOf = ({ sandboxId }: { readonly sandboxId: string }): string => s
 
 const emptyRevision = 0n
 
-/** First eight bytes of a SHA-256, little-endian: a change detector that supervisors compare and nothing more. */
-const revisionOf = (bytes: Uint8Array): bigint =>
-  createHash("sha256").update(bytes).digest().readBigUInt64LE(0)
-
-const configToWire = ({ workspace, policy: json }: SandboxConfig) => {
-  const common = {
-    policySource: PolicySource.SANDBOX,
-    workspace,
-    policyValidationFailureMode: "fail_closed",
-    providerEnvRevision: emptyRevision,
-  }
-  if (json === undefined) return { ...common, version: 0, configRevision: emptyRevision }
-  const policy = fromJson(SandboxPolicySchema, json as JsonValue, { ignoreUnknownFields: true })
-  const bytes = toBinary(SandboxPolicySchema, policy)
-  return {
-    ...common,
-    policy,
-    version: 1,
-    policyHash: createHash("sha256").update(bytes).digest("hex"),
-    configRevision: revisionOf(bytes),
-  }
-}
-
 const seenConfigOf = ({ providerEnvRevision }: GetSandboxConfigResponse): SeenConfig => ({
   providerEnvRevision: String(providerEnvRevision),
 })
 
 export const supervisorMethods = {
   reportExit: served(method.reportMainProcessExit, same<MainExit>, empty),
-  config: served(method.getSandboxConfig, sandboxIdOf, configToWire),
   providerEnvironment: served(method.getSandboxProviderEnvironment, sandboxIdOf, (_: undefined) => ({
     providerEnvRevision: emptyRevision,
   })),
