@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs"
 import { createServer, type RequestListener } from "node:http"
 import { Clock, Context, Effect, Exit, Layer, Runtime, Schedule } from "effect"
 import { type ApiServices, makeRouter } from "../api/Api.ts"
-import { SandboxTokens } from "../auth/SandboxTokens.ts"
+import { httpHandlers } from "../api/http/Routes.ts"
 import type { HostPort } from "../cluster/ClusterConfig.ts"
 import { Membership } from "../cluster/Membership.ts"
 import { Ownership } from "../cluster/Ownership.ts"
@@ -33,26 +33,13 @@ const cannotListen = (address: HostPort, what: string, cause: unknown) =>
     message: `cannot listen for ${what} on ${address.host}:${address.port}: ${cause instanceof Error ? cause.message : cause}. Free the port or choose another.`,
   })
 
-/** Public keys of the sandbox tokens, for whoever verifies them elsewhere (wire contract 4.2). */
-const http1 = Effect.map(
-  SandboxTokens,
-  (tokens): RequestListener =>
-    (request, response) => {
-      if (request.method === "GET" && request.url === "/.well-known/jwks.json") {
-        response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(tokens.jwks))
-        return
-      }
-      response.writeHead(404, { "content-type": "text/plain" }).end("not found\n")
-    },
-)
-
-const clientListener = (settings: GatewaySettings, address: HostPort, fallback: RequestListener) =>
+const clientListener = (settings: GatewaySettings, address: HostPort) =>
   Effect.gen(function* () {
     const runtime = yield* Effect.runtime<ApiServices>()
     const loopback = isLoopbackHost(address.host)
     const server = createGrpcServer({
       router: makeRouter(runtime, loopback),
-      fallback,
+      ...(yield* httpHandlers(loopback)),
       ...(settings.tls === undefined
         ? {}
         : { tls: { cert: readFileSync(settings.tls.cert), key: readFileSync(settings.tls.key) } }),
@@ -82,8 +69,7 @@ const clientListener = (settings: GatewaySettings, address: HostPort, fallback: 
 export const clientListeners = (settings: GatewaySettings) =>
   Layer.scopedDiscard(
     Effect.gen(function* () {
-      const fallback = yield* http1
-      yield* Effect.forEach(settings.listen, (address) => clientListener(settings, address, fallback), {
+      yield* Effect.forEach(settings.listen, (address) => clientListener(settings, address), {
         discard: true,
       })
     }),

@@ -43,6 +43,17 @@ const build = () => {
       labelNames: ["direction"] as const,
       registers,
     }),
+    serviceRequests: new Counter({
+      name: "holdfast_service_requests_total",
+      help: "HTTP requests to services, by class of status; 0xx when the client left first",
+      labelNames: ["status"] as const,
+      registers,
+    }),
+    serviceOpen: new Gauge({
+      name: "holdfast_service_requests_open",
+      help: "HTTP requests and WebSockets to services under way",
+      registers,
+    }),
     sessionAttach: new Counter({
       name: "holdfast_session_attach_total",
       help: "Supervisor hellos, by outcome",

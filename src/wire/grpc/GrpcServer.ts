@@ -1,18 +1,20 @@
 import { randomUUID } from "node:crypto"
-import http, { type RequestListener } from "node:http"
-import http2, { type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2"
+import http2, { type ServerHttp2Session } from "node:http2"
 import type { AddressInfo, Server, Socket } from "node:net"
 import { limits } from "../../domain/Limits.ts"
 import { Status } from "../../domain/Status.ts"
 import { GrpcError, grpcError, toGrpcError } from "./GrpcError.ts"
+import { Http1Side, type HttpHandlers, serveHttp2 } from "./HttpSide.ts"
 import { type KeepaliveOptions, startKeepalive } from "./Keepalive.ts"
 import { MessageReader } from "./MessageReader.ts"
 import { writeFrame } from "./MessageWriter.ts"
 import { isGrpcContentType } from "./Metadata.ts"
+import { Http2Connection, type OpenConnection } from "./OpenConnections.ts"
 import { PortListener, type ServerTlsOptions } from "./PortListener.ts"
 import { type ServerCall, ServerCallState, type ServerConnection } from "./ServerCall.ts"
 import { sessionOptions, type WindowOptions } from "./SessionOptions.ts"
 
+export type { OpenConnection, RunningCall } from "./OpenConnections.ts"
 export type { ServerTlsOptions } from "./PortListener.ts"
 export type { ServerCall, ServerConnection } from "./ServerCall.ts"
 
@@ -35,14 +37,10 @@ export interface ErrorContext {
   readonly remoteAddress?: string
 }
 
-export interface GrpcServerOptions {
+export interface GrpcServerOptions extends HttpHandlers {
   /** The handler of `/package.Service/Method`; undefined answers UNIMPLEMENTED. */
   readonly router: (path: string) => MethodHandler | undefined
   readonly tls?: ServerTlsOptions
-  /** Answers HTTP/1.1 on the same port; 404 without it. */
-  readonly fallback?: RequestListener
-  /** Answers HTTP/2 requests that are not gRPC; 404 without it. */
-  readonly fallbackHttp2?: (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void
   /** Default: 1 MiB. */
   readonly maxMessageBytes?: number
   /** Default: 20 s and 10 s. */
@@ -51,20 +49,6 @@ export interface GrpcServerOptions {
   readonly windows?: WindowOptions
   readonly onError?: (error: unknown, context: ErrorContext) => void
 }
-
-/** A connection and its running calls, for whoever wants them to end. */
-export interface OpenConnection {
-  readonly calls: ReadonlySet<RunningCall>
-  /**
-   * Tells the client to make its further calls elsewhere; running ones finish, and the last closes the connection.
-   * A call that crosses the word would be refused (RFC 9113, 6.8), so it is kept until a call arrives, because its
-   * caller waits for the answer and hears this first, or until a running one has been the last for a while: then
-   * ask again. True once the client was told.
-   */
-  readonly leave: () => boolean
-}
-
-export type RunningCall = Pick<ServerCallState, "path" | "metadata" | "abandon">
 
 export interface GrpcServer {
   /** Port 0 takes a free one. */
@@ -83,25 +67,26 @@ export interface GrpcServer {
 export const createGrpcServer = (options: GrpcServerOptions): GrpcServer => {
   const windows = options.windows ?? defaultWindows
   const report = options.onError ?? (() => undefined)
-  const sessions = new Map<ServerHttp2Session, Connection>()
+  const sessions = new Map<ServerHttp2Session, Http2Connection>()
   let closing = false
 
   const h2 = http2.createServer({
-    ...sessionOptions(windows),
+    ...extendedConnect(sessionOptions(windows)),
     streamResetBurst: limits.resetBurst,
     streamResetRate: limits.resetsPerSecond,
   })
-  const h1 = http.createServer(options.fallback ?? notFound)
-  // Starts node's own header and request timeouts, which otherwise begin with listen().
-  h1.emit("listening")
+  const h1 = new Http1Side(options)
   const listener = new PortListener({
     tls: options.tls,
-    onConnection: (socket, protocol) => (protocol === "http2" ? h2 : h1).emit("connection", socket),
+    onConnection: (socket, protocol) => {
+      if (protocol === "http2") h2.emit("connection", socket)
+      else h1.accept(socket)
+    },
     onError: (error, where, remoteAddress) => report(error, { where, ...known({ remoteAddress }) }),
   })
 
   h2.on("session", (session) => {
-    const open = new Connection(session)
+    const open = new Http2Connection(session)
     sessions.set(session, open)
     session.on("close", () => sessions.delete(session))
     session.setLocalWindowSize(windows.sessionBytes)
@@ -118,7 +103,7 @@ export const createGrpcServer = (options: GrpcServerOptions): GrpcServer => {
         stream.once("close", () => open.end(call))
         serve(options, call)
       } else {
-        serveHttp(options, stream, headers, rawHeaders)
+        serveHttp2(options, open, stream, headers, rawHeaders)
       }
     })
   })
@@ -131,7 +116,7 @@ export const createGrpcServer = (options: GrpcServerOptions): GrpcServer => {
     }, graceMs)
     const closed = listener.close()
     for (const session of sessions.keys()) session.close()
-    h1.closeIdleConnections()
+    h1.closeIdle()
     await closed
     clearTimeout(force)
     h1.close()
@@ -146,44 +131,16 @@ export const createGrpcServer = (options: GrpcServerOptions): GrpcServer => {
       return sessions.size
     },
     get connections() {
-      return sessions.values()
+      return [...sessions.values(), ...h1.connections.values()]
     },
   }
 }
 
-class Connection implements OpenConnection {
-  readonly calls = new Set<ServerCallState>()
-  readonly #session: ServerHttp2Session
-  /** It was closed by us, not lost. */
-  left = false
-  #leaving = false
-  #lastCallAtMs = 0
-
-  constructor(session: ServerHttp2Session) {
-    this.#session = session
-  }
-
-  leave(): boolean {
-    this.#leaving = true
-    if (this.calls.size > 0 && performance.now() - this.#lastCallAtMs >= limits.leaveQuietMs) this.#tell()
-    return this.left
-  }
-
-  begin(call: ServerCallState): void {
-    this.calls.add(call)
-    this.#lastCallAtMs = performance.now()
-    if (this.#leaving) this.#tell()
-  }
-
-  #tell(): void {
-    this.left = true
-    if (!this.#session.closed) this.#session.close()
-  }
-
-  end(call: ServerCallState): void {
-    this.calls.delete(call)
-  }
-}
+/** WebSockets over HTTP/2 (RFC 8441). */
+const extendedConnect = <O extends ReturnType<typeof sessionOptions>>(options: O) => ({
+  ...options,
+  settings: { ...options.settings, enableConnectProtocol: true },
+})
 
 const defaultKeepalive: KeepaliveOptions = {
   intervalMs: limits.keepaliveIntervalMs,
@@ -225,26 +182,6 @@ const run = async (call: ServerCallState, handler: MethodHandler, maxMessageByte
   if (call.finished) return
   call.sendHeaders()
   writeFrame(call.stream, response)
-}
-
-const serveHttp = (
-  options: GrpcServerOptions,
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
-  rawHeaders: ReadonlyArray<string>,
-): void => {
-  stream.on("error", () => undefined)
-  if (options.fallbackHttp2 === undefined) {
-    stream.respond({ ":status": 404 }, { endStream: true })
-    stream.resume()
-    return
-  }
-  const request = new http2.Http2ServerRequest(stream, headers, {}, rawHeaders)
-  options.fallbackHttp2(request, new http2.Http2ServerResponse(stream))
-}
-
-const notFound: RequestListener = (_request, response) => {
-  response.writeHead(404, { "content-type": "text/plain" }).end("not found\n")
 }
 
 const isLoopback = (address: string | undefined): boolean =>

@@ -1,0 +1,148 @@
+/** One request through one connection to the application, both ways at once. Node's own client speaks HTTP/1.1. */
+import http, { type IncomingMessage, type ServerResponse } from "node:http"
+import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2"
+import type { Duplex } from "node:stream"
+import { limits } from "../../domain/Limits.ts"
+import { type Page, pages } from "./Pages.ts"
+import { type FlatHeaders, toClient } from "./RequestHeaders.ts"
+
+export type HttpRequest = IncomingMessage | Http2ServerRequest
+export type HttpResponse = ServerResponse | Http2ServerResponse
+
+export const isHttp2 = <A extends HttpRequest | HttpResponse>(
+  it: A,
+): it is Extract<A, Http2ServerRequest | Http2ServerResponse> => "stream" in it
+
+export type CountBytes = (direction: "in" | "out", bytes: number) => void
+
+/** Answers in place of a service. */
+export const sendPage = (response: HttpResponse, { status, text }: Page): void => {
+  if (response.headersSent) return
+  response.statusCode = status
+  response.setHeader("content-type", "text/plain; charset=utf-8")
+  if (status === 503) response.setHeader("retry-after", "1")
+  response.end(`${text}\n`)
+}
+
+/** Ends an answer that has begun so that nobody takes it for complete. */
+const breakOff = (response: HttpResponse): void => {
+  if (isHttp2(response)) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+  else response.destroy()
+}
+
+/** Node sends what it is told: how the body is delimited has to be said for methods that rarely have one. */
+const framing = (request: HttpRequest): FlatHeaders => {
+  if (request.headers["content-length"] !== undefined) return []
+  const hasBody = isHttp2(request)
+    ? !request.stream.endAfterHeaders
+    : request.headers["transfer-encoding"] !== undefined
+  if (hasBody) return ["transfer-encoding", "chunked"]
+  return /^(POST|PUT|PATCH)$/.test(request.method ?? "") ? ["content-length", "0"] : []
+}
+
+/** Ends the connection when nothing moves for long; `touch` is told whatever moves. */
+export const idleTimer = (connection: Duplex) => {
+  const timer = setTimeout(() => connection.destroy(new Error("nothing moved")), limits.serviceIdleMs)
+  connection.once("close", () => clearTimeout(timer))
+  return () => void timer.refresh()
+}
+
+/** Asks the application over that connection, which is used for nothing else. May throw for an odd request. */
+export const ask = (
+  connection: Duplex,
+  request: { readonly method?: string | undefined; readonly url?: string | undefined },
+  headers: FlatHeaders,
+) =>
+  http.request({
+    createConnection: () => connection,
+    method: request.method ?? "GET",
+    path: request.url ?? "/",
+    headers,
+    setHost: false,
+    maxHeaderSize: limits.httpHeaderBytes,
+  })
+
+/** Resolves with the status that the client got, or 0 when it left first; the connection is closed soon after. */
+export const exchange = (
+  connection: Duplex,
+  request: HttpRequest,
+  response: HttpResponse,
+  headers: FlatHeaders,
+  count: CountBytes,
+): Promise<number> =>
+  new Promise((resolve) => {
+    const touch = idleTimer(connection)
+    let answered = false
+    let complete = false
+    let gone = false
+    const end = (status: number): void => {
+      request.unpipe(upstream)
+      linger(connection, request, complete)
+      resolve(status)
+    }
+    const upstream = ask(connection, request, [...headers, ...framing(request), "connection", "close"])
+    const fail = (): void => {
+      if (answered || gone) return
+      answered = true
+      sendPage(response, pages.notReachable)
+    }
+    upstream.on("error", fail)
+    upstream.on("close", fail)
+    upstream.on("continue", () => {
+      if (!gone) response.writeContinue()
+    })
+    upstream.on("response", (answer) => {
+      if (answered || gone) return void answer.destroy()
+      answered = true
+      response.statusCode = answer.statusCode ?? 502
+      if (!isHttp2(response)) response.statusMessage = answer.statusMessage ?? ""
+      for (const [name, values] of toClient(answer.headersDistinct))
+        response.setHeader(name, values.length === 1 ? (values[0] ?? "") : [...values])
+      answer.on("data", (chunk: Buffer) => {
+        touch()
+        count("out", chunk.length)
+      })
+      answer.once("end", () => {
+        complete = answer.complete
+        // Before the pipe ends the response.
+        if (complete && !gone) response.addTrailers(answer.trailers)
+      })
+      answer.once("error", () => breakOff(response))
+      answer.once("close", () => {
+        if (!answer.complete) breakOff(response)
+      })
+      // An application may think for long after its first headers.
+      if (isHttp2(response)) response.writeHead(response.statusCode)
+      else response.flushHeaders()
+      answer.pipe(response)
+    })
+    request.on("data", (chunk: Buffer) => {
+      touch()
+      count("in", chunk.length)
+    })
+    request.once("end", () => upstream.addTrailers(request.trailers))
+    request.once("error", () => connection.destroy())
+    response.once("close", () => {
+      gone = true
+      if (!complete && !response.writableEnded) connection.destroy()
+      end(response.headersSent ? response.statusCode : 0)
+    })
+    request.pipe(upstream)
+  })
+
+/** After the answer: what is left of the request is read and dropped, so that the client reads the answer. */
+const linger = (connection: Duplex, request: HttpRequest, complete: boolean): void => {
+  if (!complete) connection.destroy()
+  const timer = setTimeout(() => {
+    connection.destroy()
+    if (!request.complete) request.destroy()
+  }, limits.serviceLingerMs)
+  const settled = (): void => {
+    if (connection.destroyed && (request.complete || request.destroyed)) clearTimeout(timer)
+  }
+  connection.once("close", settled)
+  request.once("close", settled)
+  request.resume()
+  connection.resume()
+  settled()
+}
