@@ -6,6 +6,7 @@ import type { Common, Endpoint } from "./Endpoint.ts"
 import { execEndpoints } from "./ExecMethods.ts"
 import { forwardEndpoints } from "./ForwardMethods.ts"
 import { openShellV1 } from "./OpenShellV1.ts"
+import { authenticator } from "./Principal.ts"
 import { sshSessionEndpoints } from "./SshSessionMethods.ts"
 
 const endpoints = [
@@ -26,8 +27,7 @@ export type ApiServices = ServicesOf<(typeof endpoints)[number]> | Common
 
 /** `loopbackListener`: the listener is bound to a loopback address and accepts the development principal. */
 export const makeRouter = (runtime: Runtime.Runtime<ApiServices>, loopbackListener: boolean) => {
-  const handlers = new Map(
-    endpoints.map((endpoint) => [endpoint.path, endpoint.bind(runtime, loopbackListener)]),
-  )
+  const identify = authenticator(loopbackListener)
+  const handlers = new Map(endpoints.map((endpoint) => [endpoint.path, endpoint.bind(runtime, identify)]))
   return (path: string): MethodHandler | undefined => handlers.get(path)
 }

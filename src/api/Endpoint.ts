@@ -15,7 +15,7 @@ import {
   unaryHandler,
 } from "../wire/grpc/Typed.ts"
 import type { Access } from "./Access.ts"
-import { authenticate, authorize, type Principal } from "./Principal.ts"
+import { authorize, type Identify, type Principal } from "./Principal.ts"
 
 export type Failure = PublicError | GrpcError
 
@@ -43,7 +43,7 @@ export class Lasting {
 /** A method with its handler, not yet bound to a listener. */
 export interface Endpoint<R> {
   readonly path: string
-  readonly bind: (runtime: Runtime.Runtime<R | Common>, loopbackListener: boolean) => MethodHandler
+  readonly bind: (runtime: Runtime.Runtime<R | Common>, identify: Identify) => MethodHandler
 }
 
 const toStatus = (failure: Failure): GrpcError =>
@@ -60,14 +60,14 @@ const outcome = (exit: Exit.Exit<unknown, Failure>): GrpcError | undefined => {
 
 export const run = async <A, R>(
   runtime: Runtime.Runtime<R | Common>,
-  loopbackListener: boolean,
+  identify: Identify,
   access: Access,
   call: ServerCall,
   handle: (context: Context) => Effect.Effect<A, Failure, R>,
 ): Promise<A> => {
   const method = call.path.slice(1)
   const guarded = Effect.gen(function* () {
-    const principal = yield* authenticate(call, loopbackListener)
+    const principal = yield* identify(call)
     yield* authorize(principal, access)
     return yield* handle({ call, principal, access })
   }).pipe(
@@ -95,9 +95,9 @@ export const unary = <I extends DescMessage, O extends DescMessage, R>(
   handle: (request: MessageShape<I>, context: Context) => Effect.Effect<MessageInitShape<O>, Failure, R>,
 ): Endpoint<R> => ({
   path: methodPath(method),
-  bind: (runtime, loopbackListener) =>
+  bind: (runtime, identify) =>
     unaryHandler(method, (request, call) =>
-      run(runtime, loopbackListener, access, call, (context) => handle(request, context)),
+      run(runtime, identify, access, call, (context) => handle(request, context)),
     ),
 })
 
@@ -107,11 +107,9 @@ export const streaming = <I extends DescMessage, O extends DescMessage, R>(
   handle: (typed: TypedServerCall<I, O>, context: Context) => Effect.Effect<unknown, Failure, R>,
 ): Endpoint<R> => ({
   path: methodPath(method),
-  bind: (runtime, loopbackListener) =>
+  bind: (runtime, identify) =>
     streamingHandler(method, async (typed) => {
-      const outcome = await run(runtime, loopbackListener, access, typed.call, (context) =>
-        handle(typed, context),
-      )
+      const outcome = await run(runtime, identify, access, typed.call, (context) => handle(typed, context))
       if (outcome instanceof Lasting) await outcome.until
     }),
 })

@@ -50,13 +50,13 @@ export const bind = <I, O, R>(
   operation: UnaryOperation<I, O, R> | StreamingOperation<I, O, R>,
 ): Endpoint<R> => ({
   path: method.path,
-  bind: (runtime, loopbackListener) =>
+  bind: (runtime, identify) =>
     operation.kind === "unary"
       ? {
           kind: "unary",
           handle: async (call, bytes) =>
             method.encodeResponse(
-              await run(runtime, loopbackListener, operation.access, call, (context) =>
+              await run(runtime, identify, operation.access, call, (context) =>
                 Effect.flatMap(
                   Effect.try({ try: () => method.decodeRequest(bytes), catch: asFailure }),
                   (request) => operation.handle(request, context),
@@ -80,7 +80,7 @@ export const bind = <I, O, R>(
               },
               encode: method.encodeResponse,
             }
-            const outcome = await run(runtime, loopbackListener, operation.access, call, (context) =>
+            const outcome = await run(runtime, identify, operation.access, call, (context) =>
               operation.handle(exchange, context),
             )
             if (outcome instanceof Lasting) await outcome.until

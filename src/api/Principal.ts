@@ -39,21 +39,26 @@ export const isPlatformAdmin = (principal: Principal): boolean =>
 const none: Principal = { kind: "none" }
 const bearer = /^Bearer (.+)$/i
 
-/** `loopbackListener`: the call came in on a listener that is bound to a loopback address. */
-export const authenticate = (
-  call: ServerCall,
-  loopbackListener: boolean,
-): Effect.Effect<Principal, Unauthenticated, SandboxTokens> =>
-  Effect.gen(function* () {
-    const authorization = call.metadata.authorization
-    const token = authorization === undefined ? undefined : bearer.exec(authorization)?.[1]
-    if (token !== undefined) {
-      const tokens = yield* SandboxTokens
-      const sandboxId = yield* tokens.verify(token)
-      return { kind: "sandbox", sandboxId }
-    }
-    return loopbackListener && call.connection.loopback ? developer : none
-  })
+/** Finds out who makes a call. */
+export type Identify = (call: ServerCall) => Effect.Effect<Principal, Unauthenticated, SandboxTokens>
+
+/**
+ * By the credentials of the call. `loopbackListener`: the listener is bound to a loopback address, where whoever
+ * has none is the development principal.
+ */
+export const authenticator =
+  (loopbackListener: boolean): Identify =>
+  (call) =>
+    Effect.gen(function* () {
+      const authorization = call.metadata.authorization
+      const token = authorization === undefined ? undefined : bearer.exec(authorization)?.[1]
+      if (token !== undefined) {
+        const tokens = yield* SandboxTokens
+        const sandboxId = yield* tokens.verify(token)
+        return { kind: "sandbox", sandboxId }
+      }
+      return loopbackListener && call.connection.loopback ? developer : none
+    })
 
 const hasScope = (user: User, scope: Scope | undefined) =>
   scope === undefined || user.scopes.includes("openshell:all") || user.scopes.includes(scope)
@@ -87,3 +92,9 @@ export const ownSandbox = (principal: Principal, sandboxId: string): Effect.Effe
           message: "cross-sandbox access denied: principal does not own this sandbox",
         }),
       )
+
+/** The sandbox that calls, where only one may. */
+export const sandboxOf = (principal: Principal): Effect.Effect<string, PermissionDenied> =>
+  principal.kind === "sandbox"
+    ? Effect.succeed(principal.sandboxId)
+    : Effect.fail(new PermissionDenied({ message: "supervisor RPCs require a sandbox principal" }))
