@@ -2,8 +2,8 @@
  * Who may call each method: one table, complete by its type. A method of the wire that is missing here, or one
  * that does not exist, fails the type-check.
  */
-import type { Admin } from "../wire/HoldfastV1.ts"
-import type { Inference, OpenShell } from "../wire/OpenShell.ts"
+import type { AdminMethod } from "../wire/holdfast-v1/Admin.ts"
+import type { InferenceMethod, OpenShellMethod } from "../wire/openshell-v1/MethodNames.ts"
 
 export type Scope =
   | "sandbox:read"
@@ -42,10 +42,10 @@ const either = (scope: Scope, role?: Role): Access => ({
   ...(role === undefined ? {} : { role }),
 })
 
-type Table<S extends { readonly method: object }> = { readonly [M in keyof S["method"]]: Access }
+type Table<Method extends string> = { readonly [M in Method]: Access }
 
 /** Wire contract 1.1. */
-export const openShellAccess: Table<typeof OpenShell> = {
+export const openShellAccess: Table<OpenShellMethod> = {
   health: anyone,
   getCurrentUser: user(),
   getGatewayInfo: user("config:read", "platform-admin"),
@@ -115,14 +115,14 @@ export const openShellAccess: Table<typeof OpenShell> = {
   listWorkspaceMembers: user("workspace:read", "member"),
 }
 
-export const inferenceAccess: Table<typeof Inference> = {
+export const inferenceAccess: Table<InferenceMethod> = {
   getInferenceBundle: sandbox,
   setInferenceRoute: user("inference:write", "workspace-admin"),
   getInferenceRoute: user("inference:read", "member"),
   deleteInferenceRoute: user("inference:write", "workspace-admin"),
 }
 
-export const adminAccess: Table<typeof Admin> = {
+export const adminAccess: Table<AdminMethod> = {
   getClusterStatus: user("config:read", "platform-admin"),
   locateSandbox: user("sandbox:read", "member"),
   drainReplica: user("config:write", "platform-admin"),

@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
 import { Membership } from "../cluster/Membership.ts"
+import type { ClusterStatus, DrainRequest, PlaceQuery, SandboxPlace } from "../domain/Cluster.ts"
 import { NotFound } from "../domain/Errors.ts"
 import { skewOf } from "../edge/Balance.ts"
 import { Drain } from "../edge/Drain.ts"
@@ -10,10 +11,9 @@ import { EdgeStatistics } from "../edge/EdgeStatistics.ts"
 import { PeerDrains } from "../edge/PeerDrains.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import { ShardOwners } from "../store/ShardOwners.ts"
-import { Admin } from "../wire/HoldfastV1.ts"
 import { adminAccess as access } from "./Access.ts"
-import { unary } from "./Endpoint.ts"
 import { sandboxById, sandboxByName } from "./Lookup.ts"
+import { unary } from "./Operation.ts"
 
 /** Of a replica that does not answer. */
 const nothing: Pick<EdgeStats, "sessions" | "relays" | "draining" | "remaining"> = {
@@ -25,7 +25,7 @@ const nothing: Pick<EdgeStats, "sessions" | "relays" | "draining" | "remaining">
 
 const nameOf = (incarnation: string): string => incarnation.slice(0, incarnation.lastIndexOf("/"))
 
-const getClusterStatus = unary(Admin.method.getClusterStatus, access.getClusterStatus, () =>
+const getClusterStatus = unary(access.getClusterStatus, () =>
   Effect.gen(function* () {
     const config = yield* ClusterConfig
     const membership = yield* Membership
@@ -47,7 +47,7 @@ const getClusterStatus = unary(Admin.method.getClusterStatus, access.getClusterS
             shards: member.live ? (shards.get(member.incarnation) ?? 0) : 0,
             sessions: stats.sessions,
             relays: stats.relays,
-            startedAtMs: BigInt(member.startedAtMs),
+            startedAtMs: member.startedAtMs,
             self: member.incarnation === config.incarnation,
             version: member.version,
             draining: member.live && (member.draining || stats.draining),
@@ -57,11 +57,11 @@ const getClusterStatus = unary(Admin.method.getClusterStatus, access.getClusterS
       { concurrency: "unbounded" },
     )
     const skew = skewOf(replicas.filter(({ live }) => live))
-    return { clusterId: config.clusterId, answeredBy: config.name, replicas, skew }
+    return { clusterId: config.clusterId, answeredBy: config.name, replicas, skew } satisfies ClusterStatus
   }),
 )
 
-const drainReplica = unary(Admin.method.drainReplica, access.drainReplica, (request) =>
+const drainReplica = unary(access.drainReplica, (request: DrainRequest) =>
   Effect.gen(function* () {
     const config = yield* ClusterConfig
     const membership = yield* Membership
@@ -76,7 +76,7 @@ const drainReplica = unary(Admin.method.drainReplica, access.drainReplica, (requ
   }),
 )
 
-const locateSandbox = unary(Admin.method.locateSandbox, access.locateSandbox, (request, caller) =>
+const locateSandbox = unary(access.locateSandbox, (request: PlaceQuery, caller) =>
   Effect.gen(function* () {
     const config = yield* ClusterConfig
     const sandbox =
@@ -88,18 +88,18 @@ const locateSandbox = unary(Admin.method.locateSandbox, access.locateSandbox, (r
     return {
       sandboxId: sandbox.id,
       shard,
-      epoch: BigInt(epoch),
+      epoch,
       owner,
       answeredBy: config.name,
       ...(presence === undefined || presence.lostAtMs !== undefined
-        ? {}
+        ? { sessionHolder: "", sessionId: "", attachedAtMs: 0 }
         : {
             sessionHolder: nameOf(presence.replica),
             sessionId: presence.sessionId,
-            attachedAtMs: BigInt(presence.attachedAtMs),
+            attachedAtMs: presence.attachedAtMs,
           }),
-    }
+    } satisfies SandboxPlace
   }),
 )
 
-export const adminEndpoints = [getClusterStatus, locateSandbox, drainReplica]
+export const adminOperations = { clusterStatus: getClusterStatus, locateSandbox, drainReplica }

@@ -1,21 +1,12 @@
 /** The whole API of a listener: every implemented method, by its path. */
 import type { Runtime } from "effect"
 import type { MethodHandler } from "../wire/grpc/GrpcServer.ts"
-import { adminEndpoints } from "./AdminMethods.ts"
 import type { Common, Endpoint } from "./Endpoint.ts"
-import { execEndpoints } from "./ExecMethods.ts"
-import { forwardEndpoints } from "./ForwardMethods.ts"
+import { holdfastV1 } from "./HoldfastV1.ts"
 import { openShellV1 } from "./OpenShellV1.ts"
 import { authenticator } from "./Principal.ts"
-import { sshSessionEndpoints } from "./SshSessionMethods.ts"
 
-const endpoints = [
-  ...openShellV1,
-  ...sshSessionEndpoints,
-  ...forwardEndpoints,
-  ...execEndpoints,
-  ...adminEndpoints,
-]
+const endpoints = [...openShellV1, ...holdfastV1]
 
 /** The methods that are served, as `/package.Service/Method`; all others answer UNIMPLEMENTED. */
 export const methodPaths: ReadonlyArray<string> = endpoints.map(({ path }) => path)

@@ -1,28 +1,30 @@
 /** `ExecSandbox` and `ExecSandboxInteractive`. */
-import type { DescMessage } from "@bufbuild/protobuf"
 import { Duration, Effect, Fiber, Option } from "effect"
 import type { ClientChannel } from "ssh2"
 import { InvalidArgument, Unavailable } from "../domain/Errors.ts"
-import { renderCommand, timedOutExitCode, tooLongText } from "../domain/ExecRequest.ts"
+import {
+  type ExecEvent,
+  type ExecInput,
+  type ExecStart,
+  renderCommand,
+  timedOutExitCode,
+  tooLongText,
+} from "../domain/ExecRequest.ts"
 import { limits } from "../domain/Limits.ts"
 import { noExitStatus, type RunningExec, startExec } from "../edge/ExecSession.ts"
 import { ReplicaStreams } from "../edge/ReplicaStreams.ts"
 import { ResumableDuplex } from "../stream/ResumableDuplex.ts"
-import type { GrpcError } from "../wire/grpc/GrpcError.ts"
-import type { TypedServerCall } from "../wire/grpc/Typed.ts"
-import { type ExecSandboxEventSchema, type ExecSandboxRequest, OpenShell } from "../wire/OpenShell.ts"
 import { RelayDuplex } from "../wire/RelayDuplex.ts"
 import { openShellAccess as access } from "./Access.ts"
-import { receive, send, streaming } from "./Endpoint.ts"
+import type { Failure } from "./Endpoint.ts"
 import { execOverStream } from "./ExecOverStream.ts"
 import { relayFailure } from "./ForwardMethods.ts"
 import { type Caller, visible } from "./Lookup.ts"
+import { type Exchange, receive, send, streaming } from "./Operation.ts"
 import { bindingOf } from "./StreamCarriers.ts"
 import * as Validate from "./Validate.ts"
 
-const { method } = OpenShell
-
-type Output<I extends DescMessage> = TypedServerCall<I, typeof ExecSandboxEventSchema>
+type Output = Exchange<unknown, ExecEvent>
 
 /** Whether output still moves: bytes came lately, or the client is slow to take what came. */
 class Progress {
@@ -50,12 +52,12 @@ class Progress {
 }
 
 /** Copies one output of the command to the client, no faster than the client reads. */
-const copyOut = <I extends DescMessage>(
-  typed: Output<I>,
+const copyOut = (
+  exchange: Output,
   source: AsyncIterable<Buffer>,
-  kind: "stdout" | "stderr",
+  kind: "Stdout" | "Stderr",
   progress: Progress,
-): Effect.Effect<void, GrpcError | Unavailable> =>
+): Effect.Effect<void, Failure> =>
   Effect.gen(function* () {
     const iterator = source[Symbol.asyncIterator]()
     while (true) {
@@ -66,16 +68,14 @@ const copyOut = <I extends DescMessage>(
       if (next.done === true) return
       for (let at = 0; at < next.value.length; at += limits.execChunkBytes)
         yield* progress.during(
-          send(typed, {
-            payload: { case: kind, value: { data: next.value.subarray(at, at + limits.execChunkBytes) } },
-          }),
+          send(exchange, { _tag: kind, data: next.value.subarray(at, at + limits.execChunkBytes) }),
         )
     }
   })
 
 /** A stream to a supervisor that runs the command itself, or the command on an SSH connection from here. */
 const open = (
-  request: ExecSandboxRequest,
+  request: ExecStart,
   caller: Caller,
   defaultSize: { readonly cols: number; readonly rows: number },
 ) =>
@@ -103,16 +103,15 @@ const open = (
   })
 
 /** Output, then the exit event; a command that outlives its timeout ends with exit code 124. */
-const pump = <I extends DescMessage>(
-  typed: Output<I>,
-  { channel, exit }: RunningExec,
-  timeoutSeconds: number,
-) =>
+const pump = (exchange: Output, { channel, exit }: RunningExec, timeoutSeconds: number) =>
   Effect.gen(function* () {
     const progress = new Progress()
     const copying = yield* Effect.fork(
       Effect.all(
-        [copyOut(typed, channel, "stdout", progress), copyOut(typed, channel.stderr, "stderr", progress)],
+        [
+          copyOut(exchange, channel, "Stdout", progress),
+          copyOut(exchange, channel.stderr, "Stderr", progress),
+        ],
         { concurrency: 2, discard: true },
       ),
     )
@@ -123,63 +122,59 @@ const pump = <I extends DescMessage>(
     if (Option.isSome(code)) yield* Effect.raceFirst(Effect.ignore(Fiber.join(copying)), progress.stalled)
     yield* Fiber.interruptFork(copying)
     if (exitCode === undefined) return yield* new Unavailable({ message: noExitStatus })
-    yield* send(typed, { payload: { case: "exit", value: { exitCode } } })
+    yield* send(exchange, { _tag: "Exit", exitCode })
   })
 
-const execSandbox = streaming(method.execSandbox, access.execSandbox, (typed, caller) =>
+const execSandbox = streaming(access.execSandbox, (exchange: Exchange<ExecStart, ExecEvent>, caller) =>
   Effect.gen(function* () {
-    const request = yield* receive(typed)
+    const request = yield* receive(exchange)
     if (request === undefined) return yield* new InvalidArgument({ message: "sandbox_id is required" })
     const running = yield* open(request, caller, { cols: 0, rows: 0 })
-    if (running instanceof ResumableDuplex) return yield* execOverStream(typed, running, request, false)
-    typed.call.sendHeaders()
+    if (running instanceof ResumableDuplex) return yield* execOverStream(exchange, running, request)
+    exchange.call.sendHeaders()
     running.channel.end(Buffer.from(request.stdin))
-    yield* pump(typed, running, request.timeoutSeconds)
+    yield* pump(exchange, running, request.timeoutSeconds)
   }).pipe(Effect.scoped),
 )
 
 /** Standard input and window changes until the client half-closes. */
-const feed = (
-  typed: TypedServerCall<typeof method.execSandboxInteractive.input, typeof ExecSandboxEventSchema>,
-  channel: ClientChannel,
-) =>
+const feed = (exchange: Exchange<ExecInput, ExecEvent>, channel: ClientChannel) =>
   Effect.gen(function* () {
     while (true) {
-      const message = yield* receive(typed)
+      const message = yield* receive(exchange)
       if (message === undefined) {
         channel.end()
         return
       }
-      const { payload } = message
-      if (payload.case === "stdin" && payload.value.length > 0) {
-        if (!channel.write(payload.value))
+      if (message._tag === "Stdin" && message.data.length > 0) {
+        if (!channel.write(message.data))
           yield* Effect.async<void>((resume) => {
             const done = () => resume(Effect.void)
             channel.once("drain", done)
             channel.once("close", done)
           })
-      } else if (payload.case === "resize") channel.setWindow(payload.value.rows, payload.value.cols, 0, 0)
+      } else if (message._tag === "Resize") channel.setWindow(message.rows, message.cols, 0, 0)
     }
   })
 
 const execSandboxInteractive = streaming(
-  method.execSandboxInteractive,
   access.execSandboxInteractive,
-  (typed, caller) =>
+  (exchange: Exchange<ExecInput, ExecEvent>, caller) =>
     Effect.gen(function* () {
-      const first = yield* receive(typed)
+      const first = yield* receive(exchange)
       if (first === undefined)
         return yield* new InvalidArgument({ message: "empty stream: expected start message" })
-      if (first.payload.case !== "start")
+      if (first._tag !== "Start")
         return yield* new InvalidArgument({ message: "first message must be a start payload" })
-      const request = first.payload.value
+      const request = first.start
       const running = yield* open(request, caller, { cols: 80, rows: 24 })
-      if (running instanceof ResumableDuplex) return yield* execOverStream(typed, running, request, true)
-      typed.call.sendHeaders()
+      if (running instanceof ResumableDuplex)
+        return yield* execOverStream(exchange, running, request, exchange)
+      exchange.call.sendHeaders()
       if (request.stdin.length > 0) running.channel.write(request.stdin)
-      yield* feed(typed, running.channel).pipe(Effect.ignore, Effect.forkScoped)
-      yield* pump(typed, running, request.timeoutSeconds)
+      yield* feed(exchange, running.channel).pipe(Effect.ignore, Effect.forkScoped)
+      yield* pump(exchange, running, request.timeoutSeconds)
     }).pipe(Effect.scoped),
 )
 
-export const execEndpoints = [execSandbox, execSandboxInteractive]
+export const execOperations = { run: execSandbox, interactive: execSandboxInteractive }

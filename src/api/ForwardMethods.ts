@@ -1,24 +1,22 @@
 /** `ForwardTcp` and `RelayStream`: the two ends of a relay. After their first frame the bytes pass uncut. */
 import { Effect } from "effect"
 import { InvalidArgument, Unauthenticated, Unavailable } from "../domain/Errors.ts"
+import type { ForwardFrame, RelayFrame } from "../domain/Forward.ts"
 import { joinStream } from "../edge/JoinStream.ts"
 import { LocalEdge } from "../edge/LocalEdge.ts"
 import { RelayOpener } from "../edge/RelayOpener.ts"
 import { ReplicaStreams } from "../edge/ReplicaStreams.ts"
 import { splice } from "../edge/Splice.ts"
 import { Metrics } from "../observe/Metrics.ts"
-import { OpenShell } from "../wire/OpenShell.ts"
 import { serverLeg } from "../wire/RelayLeg.ts"
 import { streamMetadata } from "../wire/StreamMetadata.ts"
 import { openShellAccess as access } from "./Access.ts"
-import { Lasting, receive, streaming } from "./Endpoint.ts"
+import { Lasting } from "./Endpoint.ts"
 import { requireReady, sandboxById, visible } from "./Lookup.ts"
+import { type Exchange, receive, streaming } from "./Operation.ts"
 import { authorize } from "./Principal.ts"
-import { targetFromWire } from "./SandboxCodec.ts"
 import { hashToken } from "./SshSessionMethods.ts"
-import { bindingOf, carrierFromWire } from "./StreamCarriers.ts"
-
-const { method } = OpenShell
+import { bindingOf, carrierOf, targetOf } from "./StreamCarriers.ts"
 
 /** Every failure to open is UNAVAILABLE with this prefix, but those the wire names (1.3). */
 export const relayFailure = <A, E extends { readonly _tag: string; readonly message: string }, R>(
@@ -33,20 +31,19 @@ export const relayFailure = <A, E extends { readonly _tag: string; readonly mess
       : error
   })
 
-const forwardTcp = streaming(method.forwardTcp, access.forwardTcp, (typed, caller) =>
+const forwardTcp = streaming(access.forwardTcp, (exchange: Exchange<ForwardFrame, never>, caller) =>
   Effect.gen(function* () {
     const { principal } = caller
-    const first = yield* receive(typed)
+    const first = yield* receive(exchange)
     if (first === undefined) return yield* new InvalidArgument({ message: "empty ForwardTcp stream" })
-    if (first.payload.case !== "init")
+    if (first._tag !== "Start")
       return yield* new InvalidArgument({ message: "first TcpForwardFrame must be init" })
-    const init = first.payload.value
+    const init = first.start
     if (init.sandboxId === "") return yield* new InvalidArgument({ message: "sandbox_id is required" })
-    const target = yield* targetFromWire(init.target)
-    const stream = yield* carrierFromWire(init, target, principal)
-    if (init.authorizationToken === "" && stream?.kind === "exec")
-      yield* authorize(principal, access.execSandbox)
-    else if (init.authorizationToken === "") {
+    const target = yield* targetOf(init)
+    const stream = yield* carrierOf(init, target, principal)
+    if (init.token === "" && stream?.kind === "exec") yield* authorize(principal, access.execSandbox)
+    else if (init.token === "") {
       yield* requireReady(yield* sandboxById(caller, init.sandboxId))
       return yield* new Unauthenticated({ message: "authorization_token is required for ForwardTcp" })
     }
@@ -57,17 +54,17 @@ const forwardTcp = streaming(method.forwardTcp, access.forwardTcp, (typed, calle
       sandboxId: init.sandboxId,
       target,
       serviceId: init.serviceId,
-      tokenHash: init.authorizationToken === "" ? "" : hashToken(init.authorizationToken),
+      tokenHash: init.token === "" ? "" : hashToken(init.token),
     }
     const opened = yield* relayFailure(
       stream === undefined
         ? (yield* ReplicaStreams).open({ ...options, binding: bindingOf(principal, init.sandboxId) })
         : Effect.map((yield* RelayOpener).open({ ...options, stream }), (relay) => {
-            if (relay.stream) typed.call.sendHeaders(streamMetadata)
+            if (relay.stream) exchange.call.sendHeaders(streamMetadata)
             return { _tag: "Plain" as const, leg: relay.leg }
           }),
     )
-    const client = serverLeg(typed.call, typed.incoming)
+    const client = serverLeg(exchange.call, exchange.incoming)
     const count = (direction: "in" | "out", bytes: number) => metrics.relayBytes.inc({ direction }, bytes)
     yield* Effect.promise(() =>
       opened._tag === "Stream"
@@ -81,21 +78,21 @@ const forwardTcp = streaming(method.forwardTcp, access.forwardTcp, (typed, calle
   }).pipe(Effect.scoped),
 )
 
-const relayStream = streaming(method.relayStream, access.relayStream, (typed, { principal }) =>
+const relayStream = streaming(access.relayStream, (exchange: Exchange<RelayFrame, never>, { principal }) =>
   Effect.gen(function* () {
-    const first = yield* receive(typed)
+    const first = yield* receive(exchange)
     if (first === undefined) return yield* new InvalidArgument({ message: "empty RelayStream" })
-    if (first.payload.case !== "init" || first.payload.value.channelId === "")
+    if (first._tag !== "Start" || first.channelId === "")
       return yield* new InvalidArgument({
         message: "first RelayFrame must be init with non-empty channel_id",
       })
     const edge = yield* LocalEdge
     const sandboxId = principal.kind === "sandbox" ? principal.sandboxId : ""
-    const { stream } = typed.call
+    const { stream } = exchange.call
     const closed = new Promise<void>((resolve) => stream.once("close", resolve))
-    yield* edge.claim(sandboxId, first.payload.value.channelId, typed.call, typed.incoming)
+    yield* edge.claim(sandboxId, first.channelId, exchange.call, exchange.incoming)
     return new Lasting(closed)
   }),
 )
 
-export const forwardEndpoints = [forwardTcp, relayStream]
+export const forwardOperations = { forward: forwardTcp, relay: relayStream }

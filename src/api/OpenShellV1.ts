@@ -1,18 +1,24 @@
 /** The OpenShell 0.0.111 wire: which method of it asks for which operation. */
 import { config } from "../wire/openshell-v1/Config.ts"
+import { exec } from "../wire/openshell-v1/Exec.ts"
+import { forwards } from "../wire/openshell-v1/Forwards.ts"
 import { identity } from "../wire/openshell-v1/Identity.ts"
 import { logs } from "../wire/openshell-v1/Logs.ts"
 import { sandboxes } from "../wire/openshell-v1/Sandboxes.ts"
 import { services } from "../wire/openshell-v1/Services.ts"
 import { session } from "../wire/openshell-v1/Session.ts"
+import { sshSessions } from "../wire/openshell-v1/SshSessions.ts"
 import { supervisorMethods } from "../wire/openshell-v1/SupervisorCalls.ts"
 import { workspaces } from "../wire/openshell-v1/Workspaces.ts"
 import { configOperations } from "./ConfigMethods.ts"
+import { execOperations } from "./ExecMethods.ts"
+import { forwardOperations } from "./ForwardMethods.ts"
 import { identityOperations } from "./IdentityMethods.ts"
 import { logOperations } from "./LogMethods.ts"
 import { bind } from "./Operation.ts"
 import { sandboxOperations } from "./SandboxMethods.ts"
 import { serviceOperations } from "./ServiceMethods.ts"
+import { sshSessionOperations } from "./SshSessionMethods.ts"
 import { supervisorOperations } from "./SupervisorMethods.ts"
 import { watchOperations } from "./WatchMethods.ts"
 import { workspaceOperations } from "./WorkspaceMethods.ts"
@@ -52,6 +58,13 @@ export const openShellV1 = [
   bind(config.policyStatus, configOperations.policyStatus),
   bind(config.policies, configOperations.policies),
   bind(config.report, configOperations.report),
+
+  bind(sshSessions.create, sshSessionOperations.create),
+  bind(sshSessions.revoke, sshSessionOperations.revoke),
+  bind(forwards.forward, forwardOperations.forward),
+  bind(forwards.relay, forwardOperations.relay),
+  bind(exec.run, execOperations.run),
+  bind(exec.interactive, execOperations.interactive),
 
   bind(session.connect, supervisorOperations.connect),
   bind(supervisorMethods.reportExit, supervisorOperations.reportExit),

@@ -32,6 +32,8 @@ export interface Exchange<I, O> {
   readonly send: (message: O) => Promise<void>
   /** The bytes of a message, for whoever writes to `call.stream` itself. */
   readonly encode: (message: O) => Uint8Array
+  /** As the method says: its further messages may pass unread. */
+  readonly isExecStream: boolean
 }
 
 export const unary = <I, O, R>(
@@ -79,6 +81,7 @@ export const bind = <I, O, R>(
                 return writeMessage(call.stream, method.encodeResponse(message), call.signal)
               },
               encode: method.encodeResponse,
+              isExecStream: method.isExecStream === true,
             }
             const outcome = await run(runtime, identify, operation.access, call, (context) =>
               operation.handle(exchange, context),

@@ -8,6 +8,33 @@ export interface ExecRequest {
   readonly environment: Readonly<Record<string, string>>
 }
 
+/** A command with its conditions. */
+export interface ExecStart extends ExecRequest {
+  /** After this the command is ended and its exit code is 124; 0 for never. */
+  readonly timeoutSeconds: number
+  /** All of the input, or its beginning where more follows. */
+  readonly stdin: Uint8Array
+  readonly tty: boolean
+  /** 0 leaves the size to the gateway. */
+  readonly cols: number
+  readonly rows: number
+}
+
+export type ExecInput =
+  | { readonly _tag: "Start"; readonly start: ExecStart }
+  | { readonly _tag: "Stdin"; readonly data: Uint8Array }
+  | { readonly _tag: "Resize"; readonly cols: number; readonly rows: number }
+  /** Of a later version. */
+  | { readonly _tag: "Unknown" }
+
+export type ExecEvent =
+  | { readonly _tag: "Stdout"; readonly data: Uint8Array }
+  | { readonly _tag: "Stderr"; readonly data: Uint8Array }
+  /** The last one. */
+  | { readonly _tag: "Exit"; readonly exitCode: number }
+  /** Of a later version. */
+  | { readonly _tag: "Unknown" }
+
 const bytes = (text: string) => Buffer.byteLength(text, "utf8")
 
 export const environmentKey = /^[A-Za-z_][A-Za-z0-9_]*$/

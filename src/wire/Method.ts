@@ -9,6 +9,11 @@ export interface ServedMethod<I, O> {
   readonly path: string
   readonly decodeRequest: (bytes: Uint8Array) => I
   readonly encodeResponse: (response: O) => Uint8Array
+  /**
+   * Its responses, and its requests after the first, are byte for byte those of a command on a resumable stream
+   * (`ExecStream.ts`): they pass unread.
+   */
+  readonly isExecStream?: true
 }
 
 /** What a client needs to call a method. */
