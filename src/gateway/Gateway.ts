@@ -93,9 +93,9 @@ export const layer = (settings: GatewaySettings) => {
     }),
     Layer.succeed(ApiSettings, { version, publicUrl: settings.publicUrl }),
     Layer.succeed(ServiceSettings, {
-      domains: ["openshell.localhost"],
+      domains: settings.serviceDomains,
       publicUrl: settings.publicUrl,
-      loopbackHttp: true,
+      loopbackHttp: settings.loopbackServiceHttp,
     }),
     Layer.succeed(SandboxSettings, { sessionGraceMs: settings.sessionGraceMs }),
     SandboxTokens.layer({

@@ -7,6 +7,7 @@ import { InvalidArgument } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { levelNames, levelOf } from "../observe/Logs.ts"
 import { type Environment, type Flags, type Gathered, gather } from "./config/Gather.ts"
+import { defaultServiceDomain } from "./config/OpenShellVariables.ts"
 import { type Given, lineOf, type Problem, placeOf, type Source } from "./config/Problem.ts"
 import { fileKeyOf, flagOf, type SettingName, settingNames, settingOf, variableOf } from "./SettingsTable.ts"
 
@@ -23,6 +24,20 @@ const hostPort = (name: string) =>
 const hostPorts = (name: string) =>
   Config.array(Config.string(), name).pipe(
     Config.mapOrFail((texts) => Either.all(texts.map((text) => asHostPort(name, text)))),
+  )
+
+/** RFC 1035, 2.3.4 */
+const domainName = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/
+
+const domains = (name: string) =>
+  Config.array(Config.string(), name).pipe(
+    Config.mapOrFail((texts) => {
+      const [first, ...others] = texts.map((text) => text.trim().toLowerCase())
+      const wrong = [first ?? "", ...others].find((text) => !domainName.test(text))
+      return first === undefined || wrong !== undefined
+        ? Either.left(configError(name, `'${wrong ?? ""}' is not a domain name`))
+        : Either.right([first, ...others] as const)
+    }),
   )
 
 const configError = (name: string, message: string) => ConfigError.InvalidData([name], message)
@@ -56,9 +71,14 @@ const settings = {
   peerKey: Config.string("PEER_KEY"),
   jwtDir: Config.string("JWT_DIR"),
   gatewayId: Config.string("GATEWAY_ID").pipe(Config.withDefault("openshell")),
+  credentialKeyFile: Config.option(Config.string("CREDENTIAL_KEY_FILE")),
+  credentialKey: Config.option(Config.redacted("CREDENTIAL_KEY")),
+  extensionServices: Config.array(Config.string(), "EXTENSION_SERVICES").pipe(Config.withDefault([])),
   sandboxTokenTtlMs: Config.integer("SANDBOX_TOKEN_TTL_MS").pipe(Config.withDefault(0)),
   publicUrl: Config.option(Config.string("PUBLIC_URL")),
   sandboxEndpoint: Config.option(Config.string("SANDBOX_ENDPOINT")),
+  serviceDomains: domains("SERVICE_DOMAINS").pipe(Config.withDefault([defaultServiceDomain] as const)),
+  loopbackServiceHttp: Config.boolean("LOOPBACK_SERVICE_HTTP").pipe(Config.withDefault(true)),
   stateDir: Config.string("STATE_DIR").pipe(Config.withDefault(".holdfast")),
   driver: Config.option(Config.string("DRIVER")),
   driverSocket: Config.option(Config.string("DRIVER_SOCKET")),

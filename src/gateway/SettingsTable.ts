@@ -61,9 +61,42 @@ export const settingsTable = {
     fallback: "required",
   },
   gatewayId: { value: "id", meaning: "issuer of sandbox tokens", fallback: "openshell" },
+  credentialKeyFile: {
+    value: "file",
+    meaning:
+      "keys that encrypt the credentials of providers, the same on all replicas: lines of name: base64 of 32 bytes, of which the first encrypts and all decrypt",
+    fallback: "no providers",
+  },
+  credentialKey: {
+    value: "base64",
+    meaning: "one such key instead of a file, or after those of the file",
+    fallback: "none",
+    secret: true,
+    openShell: ["OPENSHELL_GATEWAY_CREDENTIAL_KEY_ENCRYPTION_KEY"],
+  },
+  extensionServices: {
+    value: "names",
+    meaning:
+      "middleware services that sandboxes get credentials for, with commas between them; name= for one that takes none",
+    fallback: "none",
+    list: true,
+  },
   sandboxTokenTtlMs: { value: "ms", meaning: "life of a sandbox token; 0 for no end", fallback: "0" },
   publicUrl: { value: "url", meaning: "the address people use", fallback: "the first of listen" },
   sandboxEndpoint: { value: "url", meaning: "the address supervisors dial", fallback: "public-url" },
+  serviceDomains: {
+    value: "domains",
+    meaning: "under which services have their host names; the first is the one in their URLs",
+    fallback: "openshell.localhost",
+    list: true,
+    openShell: ["OPENSHELL_SERVER_SAN"],
+  },
+  loopbackServiceHttp: {
+    value: "boolean",
+    meaning: "whether listeners on loopback serve services without TLS; others never do",
+    fallback: "true",
+    openShell: ["OPENSHELL_ENABLE_LOOPBACK_SERVICE_HTTP"],
+  },
   stateDir: {
     value: "directory",
     meaning: "where the process driver keeps sandboxes",

@@ -80,3 +80,29 @@ describe("the driver of a replica", () => {
     )
   })
 })
+
+describe("the domains of services", () => {
+  const domainsOf = (environment: Readonly<Record<string, string>>) =>
+    Either.match(settings(environment), {
+      onLeft: ({ message }) => message,
+      onRight: ({ serviceDomains, loopbackServiceHttp }) => [serviceDomains.join(), loopbackServiceHttp],
+    })
+
+  it("are OpenShell's, those of its certificate's wildcards besides, or those that are named", () => {
+    expect(domainsOf({})).toEqual(["openshell.localhost", true])
+    expect(
+      domainsOf({
+        OPENSHELL_SERVER_SAN: "gateway.example.com, *.Apps.example.com",
+        OPENSHELL_ENABLE_LOOPBACK_SERVICE_HTTP: "false",
+      }),
+    ).toEqual(["apps.example.com,openshell.localhost", false])
+    expect(domainsOf({ OPENSHELL_SERVER_SAN: "gateway.example.com" })).toEqual(["openshell.localhost", true])
+    expect(
+      domainsOf({ HOLDFAST_SERVICE_DOMAINS: "a.example,b.example", OPENSHELL_SERVER_SAN: "*.c.example" }),
+    ).toEqual(["a.example,b.example", true])
+  })
+
+  it("are names", () => {
+    expect(domainsOf({ HOLDFAST_SERVICE_DOMAINS: "*.example.com" })).toContain("is not a domain name")
+  })
+})

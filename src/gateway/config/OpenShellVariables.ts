@@ -67,6 +67,21 @@ const databaseUrl = (environment: Environment): Given | undefined => {
   return { ...found, value: `sqlite:${path.replace(/^\/\//, "")}` }
 }
 
+/** OpenShell 0.0.111 has it besides those of its certificate's names. */
+export const defaultServiceDomain = "openshell.localhost"
+
+/** Names of its certificate; those of the form `*.domain` are where services have theirs. */
+const serviceDomains = (environment: Environment): Given | undefined => {
+  const found = first(environment, ["OPENSHELL_SERVER_SAN"])
+  const wildcards = (found?.value ?? "")
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name.startsWith("*."))
+  return found === undefined || wildcards.length === 0
+    ? undefined
+    : { ...found, value: [...wildcards.map((name) => name.slice(2)), defaultServiceDomain].join(",") }
+}
+
 /** Where a variable's text is not simply the setting's. */
 const readers: Partial<Record<SettingName, (environment: Environment) => Given | undefined>> = {
   listen,
@@ -74,6 +89,7 @@ const readers: Partial<Record<SettingName, (environment: Environment) => Given |
   databaseUrl,
   tlsCert: withTls("OPENSHELL_TLS_CERT"),
   tlsKey: withTls("OPENSHELL_TLS_KEY"),
+  serviceDomains,
 }
 
 /** What OpenShell's variables say of a setting; undefined when they say nothing. */
