@@ -8,7 +8,7 @@ import { Clock, Context, Effect, Layer, Schema } from "effect"
 import { Ownership } from "../cluster/Ownership.ts"
 import type { Unavailable } from "../domain/Errors.ts"
 import type { Fence } from "../domain/Fence.ts"
-import { type Arriving, Presences } from "../store/Presences.ts"
+import { type Attached, Presences } from "../store/Presences.ts"
 import { decide, type Verdict } from "./Attachment.ts"
 import { Edges } from "./Edges.ts"
 import { Residents } from "./Residents.ts"
@@ -23,7 +23,7 @@ export type Arrival = typeof Arrival.Type
 
 export const ArrivalAnswer = Schema.Union(
   AttachReply,
-  /** There is more to it than a session that comes back: the actor decides. */
+  /** Its actor is awake, or something else was in the way: the actor decides. */
   Schema.TaggedStruct("AskActor", {}),
   /** This replica does not own the shard, or not any more. */
   Schema.TaggedStruct("Elsewhere", {}),
@@ -37,18 +37,17 @@ interface Candidate extends Arrival {
   readonly fence: Fence
 }
 
+interface Write {
+  readonly one: Candidate
+  readonly verdict: Verdict & { readonly _tag: "Write" }
+  readonly change: Attached["change"]
+}
+
 const make = Effect.gen(function* () {
   const ownership = yield* Ownership
   const presences = yield* Presences
   const edges = yield* Edges
   const residents = yield* Residents
-
-  const verdictOf = (one: Candidate, found: Arriving | undefined, nowMs: number): Verdict | undefined => {
-    if (found === undefined) return undefined
-    const verdict = decide({ ...one, ...found, nowMs, isLive: edges.isLive })
-    // A change of the status is also an event and a new version of the record: the actor's business.
-    return verdict._tag === "Write" && verdict.status !== found.status ? undefined : verdict
-  }
 
   const attachSleeping = (
     candidates: ReadonlyArray<Candidate>,
@@ -57,21 +56,27 @@ const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const rows = yield* presences.arriving(candidates.map(({ sandboxId }) => sandboxId))
       const nowMs = yield* Clock.currentTimeMillis
-      const writes: Array<{ readonly one: Candidate; readonly verdict: Verdict & { _tag: "Write" } }> = []
+      const writes: Array<Write> = []
       for (const one of candidates) {
-        const verdict = verdictOf(one, rows.get(one.sandboxId), nowMs)
-        if (verdict === undefined) answers.set(one.sandboxId, askActor)
-        else if (verdict._tag === "Answer") answers.set(one.sandboxId, verdict.reply)
-        else writes.push({ one, verdict })
+        const found = rows.get(one.sandboxId)
+        if (found === undefined) continue
+        const verdict = decide({ ...one, ...found, nowMs, isLive: edges.isLive })
+        if (verdict._tag === "Answer") answers.set(one.sandboxId, verdict.reply)
+        else
+          writes.push({
+            one,
+            verdict,
+            change:
+              verdict.status === found.status
+                ? undefined
+                : { status: verdict.status, resourceVersion: found.resourceVersion },
+          })
       }
       const written = yield* presences.putAll(
-        writes.map(({ one, verdict }) => ({ presence: verdict.presence, fence: one.fence })),
+        writes.map(({ one, verdict, change }) => ({ presence: verdict.presence, fence: one.fence, change })),
       )
       for (const { one, verdict } of writes) {
-        if (!written.has(one.sandboxId)) {
-          answers.set(one.sandboxId, elsewhere)
-          continue
-        }
+        if (!written.has(one.sandboxId)) continue
         answers.set(one.sandboxId, verdict.reply)
         const { ends } = verdict
         if (ends !== undefined)

@@ -15,6 +15,12 @@ export const Payload = Schema.parseJson(
   }),
 )
 
+const encode = Schema.encodeSync(Payload)
+
+/** What is said on the channel of a change. */
+export const announcement = (kind: ChangeKind, sandboxId: string): string =>
+  encode({ k: kind, id: sandboxId })
+
 /**
  * Runs a write that has a RETURNING clause; when it returned rows, the change is announced. The returned rows
  * are those of the write.
@@ -30,11 +36,10 @@ export const makeAnnounce: Effect.Effect<Announce, never, SqlClient.SqlClient | 
     const sql = yield* SqlClient.SqlClient
     const database = yield* Database
     const channel = schemaName(database.clusterId)
-    const payloadOf = Schema.encodeSync(Payload)
     return (kind, sandboxId, write) =>
       database.dialect === "postgres"
         ? sql<object>`WITH written AS (${write})
-            SELECT written.*, pg_notify(${channel}, ${payloadOf({ k: kind, id: sandboxId })}) FROM written`
+            SELECT written.*, pg_notify(${channel}, ${announcement(kind, sandboxId)}) FROM written`
         : Effect.tap(write, (rows) => (rows.length > 0 ? database.publish({ kind, sandboxId }) : Effect.void))
   },
 )

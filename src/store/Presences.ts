@@ -4,8 +4,11 @@ import { Context, Effect, Layer, Option, Schema } from "effect"
 import type { StaleEpoch, Unavailable } from "../domain/Errors.ts"
 import type { Fence } from "../domain/Fence.ts"
 import { type Presence, type Sandbox, SandboxStatus } from "../domain/Sandbox.ts"
+import { announcement } from "./Announce.ts"
+import { Database } from "./Database.ts"
 import { fenceHolds, refuseStale } from "./Fenced.ts"
 import { decodeRows as decodeSandboxes } from "./SandboxRow.ts"
+import { schemaName } from "./SchemaName.ts"
 import { guard } from "./SqlErrors.ts"
 
 const Row = Schema.Struct({
@@ -48,19 +51,28 @@ const encodeRow = (presence: Presence): typeof Row.Encoded =>
 const decodeRows = (rows: ReadonlyArray<unknown>) =>
   Effect.map(Schema.decodeUnknown(Schema.Array(Row))(rows), (decoded) => decoded.map(toPresence))
 
-const Counts = Schema.Array(Schema.Struct({ replica: Schema.String, sessions: Schema.Number }))
-
 const Held = Schema.Array(Schema.Struct({ session_id: Schema.NullOr(Schema.String) }))
 
+const Status = Schema.parseJson(SandboxStatus)
 const Statuses = Schema.Array(
-  Schema.Struct({ sandbox_id: Schema.String, status: Schema.parseJson(SandboxStatus) }),
+  Schema.Struct({ sandbox_id: Schema.String, status: Status, resource_version: Schema.Number }),
 )
+const encodeStatus = Schema.encodeSync(Status)
 const Ids = Schema.Array(Schema.Struct({ sandbox_id: Schema.String }))
 
 /** What is stored of a sandbox whose supervisor arrives. */
 export interface Arriving {
   readonly status: SandboxStatus
+  readonly resourceVersion: number
   readonly previous: Presence | undefined
+}
+
+/** A session to be set, and under which proof. */
+export interface Attached {
+  readonly presence: Presence
+  readonly fence: Fence
+  /** What it makes of the sandbox, if that changes: written with the session or not at all. */
+  readonly change: { readonly status: SandboxStatus; readonly resourceVersion: number } | undefined
 }
 
 export class Presences extends Context.Tag("holdfast/Presences")<
@@ -78,10 +90,11 @@ export class Presences extends Context.Tag("holdfast/Presences")<
     readonly arriving: (
       sandboxIds: ReadonlyArray<string>,
     ) => Effect.Effect<ReadonlyMap<string, Arriving>, Unavailable>
-    /** Sets the session of each, under its own fence, by one statement; which were set. The others' fences are stale. */
-    readonly putAll: (
-      sessions: ReadonlyArray<{ readonly presence: Presence; readonly fence: Fence }>,
-    ) => Effect.Effect<ReadonlySet<string>, Unavailable>
+    /**
+     * Sets the session of each, under its own fence, by one statement; which were set. Of the others the fence is
+     * stale, or the sandbox has changed since it was read, or this database changes one sandbox at a time.
+     */
+    readonly putAll: (sessions: ReadonlyArray<Attached>) => Effect.Effect<ReadonlySet<string>, Unavailable>
     /** Sets the sandbox's session, whatever it was before. */
     readonly put: (presence: Presence, fence: Fence) => Effect.Effect<void, StaleEpoch | Unavailable>
     /** True if that session was the sandbox's and is now marked lost; a session already lost keeps its time. */
@@ -92,13 +105,12 @@ export class Presences extends Context.Tag("holdfast/Presences")<
       fence: Fence,
     ) => Effect.Effect<boolean, StaleEpoch | Unavailable>
     readonly remove: (sandboxId: string, fence: Fence) => Effect.Effect<void, StaleEpoch | Unavailable>
-    /** Live sessions per replica; replicas without one are absent. */
-    readonly countByReplica: Effect.Effect<ReadonlyMap<string, number>, Unavailable>
   }
 >() {}
 
 const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
+  const channel = schemaName((yield* Database).clusterId)
 
   /** Single-statement upsert: the columns come as a SELECT, so that the fence can be its condition. */
   const put = (presence: Presence, fence: Fence) =>
@@ -113,34 +125,56 @@ const make = Effect.gen(function* () {
       if (written.length === 0) yield* refuseStale(sql, fence)
     })
 
-  type Session = { readonly presence: Presence; readonly fence: Fence }
-
   /** The sessions travel as one JSON parameter, which becomes rows beside the epochs of their shards. */
-  const putTogether = (sessions: ReadonlyArray<Session>) =>
+  const putTogether = (sessions: ReadonlyArray<Attached>) =>
     Effect.gen(function* () {
-      const rows = sessions.map(({ presence, fence }) => ({ ...encodeRow(presence), ...fence }))
+      const rows = sessions.map(({ presence, fence, change }) => ({
+        ...encodeRow(presence),
+        ...fence,
+        notification: announcement("sandbox", presence.sandboxId),
+        ...(change === undefined
+          ? {}
+          : {
+              status: encodeStatus(change.status),
+              phase: change.status.phase,
+              version: change.resourceVersion,
+            }),
+      }))
       const columns = Object.keys(Row.fields)
-      const list = (prefix: string) => sql.csv(columns.map((name) => sql.literal(`${prefix}${name}`)))
+      const list = sql.csv(columns.map((name) => sql.literal(name)))
       const set = sql.csv(columns.map((name) => sql.literal(`${name} = excluded.${name}`)))
-      const written = yield* sql`INSERT INTO presences (${list("")})
-        SELECT ${list("r.")} FROM json_to_recordset(${JSON.stringify(rows)}::json) AS r(
+      const written = yield* sql`WITH claims AS (
+          SELECT r.* FROM json_to_recordset(${JSON.stringify(rows)}::json) AS r(
             sandbox_id text, session_id text, instance_id text, instance_started_at_ms bigint,
             connection_epoch bigint, replica text, attached_at_ms bigint, lost_at_ms bigint,
-            retired_instances text, shard integer, epoch bigint)
+            retired_instances text, shard integer, epoch bigint, notification text,
+            status text, phase text, version bigint)
           JOIN cluster_shards c ON c.shard_id = r.shard AND c.epoch = r.epoch
           ORDER BY r.sandbox_id FOR SHARE OF c
-        ON CONFLICT (sandbox_id) DO UPDATE SET ${set} RETURNING sandbox_id`
+        ), changed AS (
+          UPDATE sandboxes s SET status = claims.status, phase = claims.phase, resource_version = claims.version + 1
+          FROM claims WHERE s.id = claims.sandbox_id AND s.resource_version = claims.version
+          RETURNING s.id, claims.notification
+        ), put AS (
+          INSERT INTO presences (${list})
+          SELECT ${list} FROM claims WHERE version IS NULL OR sandbox_id IN (SELECT id FROM changed)
+          ON CONFLICT (sandbox_id) DO UPDATE SET ${set} RETURNING sandbox_id
+        )
+        SELECT put.sandbox_id, CASE WHEN changed.id IS NOT NULL THEN pg_notify(${channel}, changed.notification) END
+        FROM put LEFT JOIN changed ON changed.id = put.sandbox_id`
       return new Set((yield* Schema.decodeUnknown(Ids)(written)).map(({ sandbox_id }) => sandbox_id))
     })
 
   /** SQLite has one writer and no far end: a statement each costs nothing there. */
-  const putEach = (sessions: ReadonlyArray<Session>) =>
+  const putEach = (sessions: ReadonlyArray<Attached>) =>
     Effect.map(
-      Effect.forEach(sessions, ({ presence, fence }) =>
-        put(presence, fence).pipe(
-          Effect.as([presence.sandboxId]),
-          Effect.catchTag("StaleEpoch", () => Effect.succeed([])),
-        ),
+      Effect.forEach(
+        sessions.filter(({ change }) => change === undefined),
+        ({ presence, fence }) =>
+          put(presence, fence).pipe(
+            Effect.as([presence.sandboxId]),
+            Effect.catchTag("StaleEpoch", () => Effect.succeed([])),
+          ),
       ),
       (ids) => new Set(ids.flat()),
     )
@@ -168,7 +202,8 @@ const make = Effect.gen(function* () {
       sandboxIds.length === 0
         ? Effect.succeed(new Map())
         : Effect.gen(function* () {
-            const rows = yield* sql<object>`SELECT s.id AS sandbox_id, s.status, p.session_id, p.instance_id,
+            const rows =
+              yield* sql<object>`SELECT s.id AS sandbox_id, s.status, s.resource_version, p.session_id, p.instance_id,
                 p.instance_started_at_ms, p.connection_epoch, p.replica, p.attached_at_ms, p.lost_at_ms,
                 p.retired_instances
               FROM sandboxes s LEFT JOIN presences p ON p.sandbox_id = s.id WHERE s.id IN ${sql.in(sandboxIds)}`
@@ -176,9 +211,13 @@ const make = Effect.gen(function* () {
             const presences = yield* decodeRows(rows.filter((_, at) => held[at]?.session_id != null))
             const previous = new Map(presences.map((presence) => [presence.sandboxId, presence]))
             return new Map(
-              (yield* Schema.decodeUnknown(Statuses)(rows)).map(({ sandbox_id, status }) => [
-                sandbox_id,
-                { status, previous: previous.get(sandbox_id) },
+              (yield* Schema.decodeUnknown(Statuses)(rows)).map((row) => [
+                row.sandbox_id,
+                {
+                  status: row.status,
+                  resourceVersion: row.resource_version,
+                  previous: previous.get(row.sandbox_id),
+                },
               ]),
             )
           }).pipe(guard("arriving sandboxes get")),
@@ -204,13 +243,10 @@ const make = Effect.gen(function* () {
         Effect.flatMap((rows) => (rows.length > 0 ? Effect.void : refuseStale(sql, fence))),
         guard("presence remove"),
       ),
-    countByReplica: sql`SELECT replica, count(*) AS sessions FROM presences
-      WHERE lost_at_ms IS NULL GROUP BY replica`.pipe(
-      Effect.flatMap(Schema.decodeUnknown(Counts)),
-      Effect.map((rows) => new Map(rows.map(({ replica, sessions }) => [replica, sessions]))),
-      guard("presence count"),
-    ),
   })
 })
 
-export const layer: Layer.Layer<Presences, never, SqlClient.SqlClient> = Layer.effect(Presences, make)
+export const layer: Layer.Layer<Presences, never, SqlClient.SqlClient | Database> = Layer.effect(
+  Presences,
+  make,
+)

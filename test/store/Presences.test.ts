@@ -56,27 +56,38 @@ describe.each(dialects)("presences on %s", (dialect) => {
       }),
     ))
 
-  it("are counted per replica while they live", () =>
+  it("are set many at a time, each under its own fence and with what it makes of its sandbox", () =>
     kit.run(
       Effect.gen(function* () {
+        const sandboxes = yield* Sandboxes
         const presences = yield* Presences
         const fence = yield* owned
-        yield* presences.put(aPresence("a1", { replica: "a" }), fence)
-        yield* presences.put(aPresence("a2", { replica: "a", lostAtMs: 9 }), fence)
-        yield* presences.put(aPresence("b1", { replica: "b" }), fence)
-        yield* presences.put(aPresence("b2", { replica: "b" }), fence)
-        expect(yield* presences.countByReplica).toEqual(
-          new Map([
-            ["a", 1],
-            ["b", 2],
-          ]),
+        const ids = ["s1", "s2", "s3", "s4"]
+        for (const id of ids) yield* sandboxes.insert(aSandbox({ id, name: id }))
+        const before = yield* presences.arriving([...ids, "unknown"])
+        expect([...before.keys()].sort()).toEqual(ids)
+        expect(before.get("s1")).toMatchObject({ resourceVersion: 1, previous: undefined })
+        const status = { ...Option.getOrThrow(yield* sandboxes.get("s3")).status, phase: "Ready" as const }
+        const first = aPresence("s1")
+        const set = yield* presences.putAll([
+          { presence: first, fence, change: undefined },
+          { presence: aPresence("s2"), fence: { ...fence, epoch: fence.epoch + 1 }, change: undefined },
+          { presence: aPresence("s3"), fence, change: { status, resourceVersion: 1 } },
+          { presence: aPresence("s4"), fence, change: { status, resourceVersion: 7 } },
+        ])
+        // SQLite leaves changes of a sandbox to its actor.
+        const changed = dialect === "sqlite" ? [] : ["s3"]
+        expect([...set].sort()).toEqual(["s1", ...changed])
+        const after = yield* presences.arriving(ids)
+        expect(after.get("s1")?.previous).toEqual(first)
+        expect(after.get("s2")?.previous).toBeUndefined()
+        expect(after.get("s3")).toMatchObject(
+          dialect === "sqlite" ? { resourceVersion: 1 } : { resourceVersion: 2, status: { phase: "Ready" } },
         )
+        expect(after.get("s4")).toMatchObject({ resourceVersion: 1, previous: undefined })
+        expect((yield* presences.putAll([])).size).toBe(0)
       }),
     ))
-})
-
-describe.each(dialects)("ssh sessions on %s", (dialect) => {
-  const kit = storeKit(dialect)
 
   it("are found by the hash of their token until they are removed", () =>
     kit.run(

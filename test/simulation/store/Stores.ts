@@ -83,7 +83,8 @@ const makePresences = (db: SimDatabase, process: Process) => {
             ids.flatMap((id) => {
               const sandbox = view.get(db.sandboxes, id)
               if (sandbox === undefined) return []
-              return [[id, { status: sandbox.status, previous: view.get(db.presences, id) }] as const]
+              const { status, resourceVersion } = sandbox
+              return [[id, { status, resourceVersion, previous: view.get(db.presences, id) }] as const]
             }),
           ),
         ),
@@ -91,13 +92,25 @@ const makePresences = (db: SimDatabase, process: Process) => {
     putAll: (sessions) =>
       db.query(
         process,
-        sessions.map(({ presence }) => row(presence.sandboxId)),
+        sessions.flatMap(({ presence, change }) =>
+          change === undefined
+            ? [row(presence.sandboxId)]
+            : [row(presence.sandboxId), `sandbox:${presence.sandboxId}`],
+        ),
         (view) =>
           Effect.succeed(
             new Set(
-              sessions.flatMap(({ presence, fence }) => {
+              sessions.flatMap(({ presence, fence, change }) => {
+                const stored = view.get(db.sandboxes, presence.sandboxId)
+                if (change !== undefined && stored?.resourceVersion !== change.resourceVersion) return []
                 const stale = view.fenced(fence, `attaches ${presence.sessionId} of ${presence.sandboxId}`)
                 if (stale !== undefined) return []
+                if (change !== undefined && stored !== undefined)
+                  view.set(db.sandboxes, presence.sandboxId, {
+                    ...stored,
+                    status: change.status,
+                    resourceVersion: stored.resourceVersion + 1,
+                  })
                 view.set(db.presences, presence.sandboxId, presence)
                 return [presence.sandboxId]
               }),
@@ -127,7 +140,6 @@ const makePresences = (db: SimDatabase, process: Process) => {
         view.set(db.presences, id, undefined)
         return Effect.void
       }),
-    countByReplica: Effect.succeed(new Map()),
   })
 }
 
