@@ -18,6 +18,8 @@ export interface DriverLinkConfig {
   /** What the settings call the driver. */
   readonly name: string
   readonly socketPath: string
+  /** How long calls wait for a driver that is away, in place of the limit. */
+  readonly reconnectMs?: number
 }
 
 interface Live {
@@ -30,7 +32,7 @@ export interface DriverLink {
   readonly known: () => DriverCapabilities | undefined
   /** Greets the driver if that is due; does not wait for one that is away. */
   readonly greet: Effect.Effect<DriverCapabilities, PublicError>
-  /** Waits up to `computeReconnectMs` for a driver that is away; the call itself has its own deadline. */
+  /** Waits up to `reconnectMs` for a driver that is away; the call itself has its own deadline. */
   readonly call: <I, O>(
     method: CalledMethod<I, O>,
     request: (capabilities: DriverCapabilities) => I,
@@ -45,6 +47,7 @@ const isUnimplemented = (cause: unknown): boolean =>
 
 export const make = (config: DriverLinkConfig): Effect.Effect<DriverLink, never, Scope.Scope> =>
   Effect.gen(function* () {
+    const reconnectMs = config.reconnectMs ?? limits.computeReconnectMs
     const mutex = yield* Effect.makeSemaphore(1)
     let live: Live | undefined
     let known: DriverCapabilities | undefined
@@ -123,7 +126,7 @@ export const make = (config: DriverLinkConfig): Effect.Effect<DriverLink, never,
           while: (cause) =>
             Effect.map(
               Clock.currentTimeMillis,
-              (nowMs) => isAway(cause) && nowMs - startedAtMs < limits.computeReconnectMs,
+              (nowMs) => isAway(cause) && nowMs - startedAtMs < reconnectMs,
             ),
         }),
       )
