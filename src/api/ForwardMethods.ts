@@ -61,11 +61,17 @@ const forwardTcp = streaming(access.forwardTcp, (exchange: Exchange<ForwardFrame
         ? (yield* ReplicaStreams).open({ ...options, binding: bindingOf(principal, init.sandboxId) })
         : Effect.map((yield* RelayOpener).open({ ...options, stream }), (relay) => {
             if (relay.stream) exchange.call.sendHeaders(streamMetadata)
+            if (relay.stream && init.carrier?.resumed === true)
+              metrics.streamsResumed.inc({ kind: stream.kind, by: "client" })
             return { _tag: "Plain" as const, leg: relay.leg }
           }),
     )
     const client = serverLeg(exchange.call, exchange.incoming)
-    const count = (direction: "in" | "out", bytes: number) => metrics.relayBytes.inc({ direction }, bytes)
+    const kind = stream?.kind ?? target.kind
+    const count = (direction: "in" | "out", bytes: number) => {
+      metrics.relayBytes.inc({ direction }, bytes)
+      metrics.streamBytes.inc({ kind, direction }, bytes)
+    }
     yield* Effect.promise(() =>
       opened._tag === "Stream"
         ? joinStream(client, opened.stream, count)

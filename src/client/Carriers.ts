@@ -33,7 +33,7 @@ export const carrierHeader = "holdfast-stream"
 const openRelay = async (
   connection: GrpcConnection,
   request: RelayRequest,
-  { key, token }: { readonly key: Uint8Array; readonly token: string },
+  { token, ...carrier }: { readonly key: Uint8Array; readonly token: string; readonly resumed: boolean },
   signal?: AbortSignal,
 ): Promise<OpenRelay> => {
   const call = connection.open(forwardTcp)
@@ -42,7 +42,9 @@ const openRelay = async (
   signal?.addEventListener("abort", cancel, { once: true })
   try {
     const { sandboxId, serviceId, target, kind } = request
-    await call.write(encodeForwardInit({ sandboxId, serviceId, tcp: target, token, carrier: { key, kind } }))
+    await call.write(
+      encodeForwardInit({ sandboxId, serviceId, tcp: target, token, carrier: { ...carrier, kind } }),
+    )
     await call.headers
     return { call, connection, resumable: call.metadata[carrierHeader] === "1" }
   } finally {
@@ -56,6 +58,7 @@ export class Opening {
   readonly #key = carrierKey(this.identity.id)
   readonly #request: RelayRequest
   #token: string | undefined
+  #opened = false
 
   constructor(request: RelayRequest) {
     this.#request = request
@@ -67,7 +70,10 @@ export class Opening {
     for (let renewed = false; ; renewed = true) {
       signal?.throwIfAborted()
       try {
-        return await openRelay(connection, this.#request, { key: this.#key, token: this.#token }, signal)
+        const carrier = { key: this.#key, token: this.#token, resumed: this.#opened }
+        const relay = await openRelay(connection, this.#request, carrier, signal)
+        this.#opened = true
+        return relay
       } catch (cause) {
         if (renewed || token === undefined || !isUnauthenticated(cause)) throw cause
         this.#token = await token(true)

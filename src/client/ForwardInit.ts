@@ -12,7 +12,7 @@ export interface ForwardInit {
   readonly tcp?: { readonly host: string; readonly port: number } | undefined
   readonly token: string
   /** The relay may be a carrier of the stream with this key. */
-  readonly carrier: { readonly key: Uint8Array; readonly kind: string }
+  readonly carrier: { readonly key: Uint8Array; readonly kind: string; readonly resumed: boolean }
 }
 
 /** Field number of our extensions in OpenShell's messages. */
@@ -32,6 +32,8 @@ export const encodeForwardInit = ({ sandboxId, serviceId, tcp, token, carrier }:
   if (tcp !== undefined) textField(writer, 1, tcp.host).tag(2, WireType.Varint).uint32(tcp.port)
   textField(writer.join(), 7, token)
   open(writer, extension).tag(1, WireType.LengthDelimited).bytes(carrier.key)
-  textField(writer, 2, carrier.kind).join()
+  textField(writer, 2, carrier.kind)
+  if (carrier.resumed) writer.tag(3, WireType.Varint).bool(true)
+  writer.join()
   return writer.join().finish()
 }

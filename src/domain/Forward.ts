@@ -9,8 +9,8 @@ export interface ForwardStart {
   readonly target: RelayTarget | undefined
   /** Of an SSH session; empty without one. */
   readonly token: string
-  /** The relay may be a carrier of the stream with this key (hex). */
-  readonly carrier?: { readonly key: string; readonly kind: string }
+  /** The relay may be a carrier of the stream with this key (hex); `resumed`: not its first. */
+  readonly carrier?: { readonly key: string; readonly kind: string; readonly resumed: boolean }
 }
 
 export type ForwardFrame =

@@ -6,6 +6,7 @@ import { limits } from "../domain/Limits.ts"
 import type { StreamCarrier } from "../domain/Sandbox.ts"
 import type { EdgeOpen } from "../sandbox/Edges.ts"
 import { admittedBinding, isAdmitted } from "../stream/Admission.ts"
+import type { ResumableDuplex } from "../stream/ResumableDuplex.ts"
 import { type IncomingStream, StreamServer } from "../stream/StreamServer.ts"
 import { memoryStreams } from "../wire/MemoryStream.ts"
 import { RelayDuplex } from "../wire/RelayDuplex.ts"
@@ -56,8 +57,15 @@ export class EdgeStreams {
   readonly #server = new StreamServer({ onStream: (incoming) => this.#begin(incoming) })
   readonly #onBytes: (direction: "in" | "out", bytes: number) => void
 
-  constructor(onBytes: (direction: "in" | "out", bytes: number) => void) {
+  readonly #onStream: (kind: string, stream: ResumableDuplex) => void
+
+  /** `onStream` is told of every stream that begins here. */
+  constructor(
+    onBytes: (direction: "in" | "out", bytes: number) => void,
+    onStream: (kind: string, stream: ResumableDuplex) => void = () => undefined,
+  ) {
     this.#onBytes = onBytes
+    this.#onStream = onStream
   }
 
   /** The stream's relay to the supervisor is open: a carrier needs no other. */
@@ -102,7 +110,9 @@ export class EdgeStreams {
       return
     }
     clearTimeout(held.hurry)
-    void joinStream(held.relay, incoming.accept(), (direction, bytes) =>
+    const stream = incoming.accept()
+    this.#onStream(incoming.kind, stream)
+    void joinStream(held.relay, stream, (direction, bytes) =>
       // What comes in from the supervisor goes out to the client.
       this.#onBytes(direction === "in" ? "out" : "in", bytes),
     )

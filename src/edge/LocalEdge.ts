@@ -14,7 +14,7 @@ import {
 } from "../domain/Errors.ts"
 import type { Fence } from "../domain/Fence.ts"
 import { limits } from "../domain/Limits.ts"
-import { Metrics } from "../observe/Metrics.ts"
+import { countStream, Metrics } from "../observe/Metrics.ts"
 import { type EdgeOpen, type EdgeOpened, SessionGone } from "../sandbox/Edges.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import type { MessageReader } from "../wire/grpc/MessageReader.ts"
@@ -55,7 +55,7 @@ const make = Effect.gen(function* () {
   const pending = new Map<string, Pending>()
   const live = new LiveRelays(config.incarnation)
   const count = (direction: "in" | "out", bytes: number) => metrics.relayBytes.inc({ direction }, bytes)
-  const here = new EdgeStreams(count)
+  const here = new EdgeStreams(count, (kind, stream) => countStream(metrics, kind, stream))
   const runFork = Runtime.runFork(yield* Effect.runtime<never>())
 
   const settle = (channelId: string, outcome: Effect.Effect<void, OpenFailure>) => {

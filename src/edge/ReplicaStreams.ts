@@ -6,6 +6,7 @@
 import { Cause, Context, Effect, Exit, Layer, Runtime, Scope } from "effect"
 import { type PublicError, Unavailable } from "../domain/Errors.ts"
 import type { StreamCarrier } from "../domain/Sandbox.ts"
+import { countStream, Metrics } from "../observe/Metrics.ts"
 import { connect } from "../stream/Connect.ts"
 import { type StreamError, StreamRefused } from "../stream/Outcome.ts"
 import { carrierKey, newIdentity } from "../stream/Proof.ts"
@@ -18,6 +19,8 @@ import { type OpenOptions, RelayOpener } from "./RelayOpener.ts"
 export interface StreamOptions extends Omit<OpenOptions, "stream"> {
   /** A command, for supervisors that run them; the relay to the SSH server serves for the others. */
   readonly kind?: "exec"
+  /** What metrics call it; the kind when absent. */
+  readonly purpose?: "http"
   /** On whose behalf. */
   readonly binding: string
 }
@@ -39,6 +42,7 @@ const targetText = ({ target }: StreamOptions): string =>
 
 const make = Effect.gen(function* () {
   const opener = yield* RelayOpener
+  const metrics = yield* Metrics
   const runtime = yield* Effect.runtime<never>()
 
   /** Another carrier; it releases what it took when it closes. */
@@ -102,6 +106,7 @@ const make = Effect.gen(function* () {
         Effect.sync(() => start(options, stream, first.leg, identity)),
         (it) => Effect.sync(() => it.destroy()),
       )
+      countStream(metrics, options.purpose ?? stream.kind, duplex)
       // A command has no target that could be out of reach: it need not wait for the answer.
       if (stream.kind !== "exec")
         yield* Effect.tryPromise({

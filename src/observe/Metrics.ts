@@ -43,6 +43,24 @@ const build = () => {
       labelNames: ["direction"] as const,
       registers,
     }),
+    streamsResumed: new Counter({
+      name: "holdfast_streams_resumed_total",
+      help: "Resumable streams taken up again after a loss or a move, through this replica by the client or by itself",
+      labelNames: ["kind", "by"] as const,
+      registers,
+    }),
+    streamsLost: new Counter({
+      name: "holdfast_streams_lost_total",
+      help: "Resumable streams ending on this replica that found no way to go on in time",
+      labelNames: ["kind"] as const,
+      registers,
+    }),
+    streamBytes: new Counter({
+      name: "holdfast_stream_bytes_total",
+      help: "Bytes from (in) and to (out) clients of ForwardTcp and of HTTP services of this replica, by kind of stream",
+      labelNames: ["kind", "direction"] as const,
+      registers,
+    }),
     serviceRequests: new Counter({
       name: "holdfast_service_requests_total",
       help: "HTTP requests to services, by class of status; 0xx when the client left first",
@@ -109,6 +127,28 @@ const build = () => {
   }
 }
 
-export class Metrics extends Context.Tag("holdfast/Metrics")<Metrics, ReturnType<typeof build>>() {
+/** What is counted of a stream that ends on this replica. */
+interface CountedStream {
+  readonly on: (event: "resumed" | "moved", listener: () => void) => unknown
+  readonly outcome: Promise<{ readonly _tag: string }>
+}
+
+export type MetricsService = ReturnType<typeof build>
+
+/** Counts the resumes of a stream that ends on this replica, and its loss. */
+export const countStream = (
+  { streamsResumed, streamsLost }: Pick<MetricsService, "streamsResumed" | "streamsLost">,
+  kind: string,
+  stream: CountedStream,
+): void => {
+  const resumed = (): void => streamsResumed.inc({ kind, by: "gateway" })
+  stream.on("resumed", resumed)
+  stream.on("moved", resumed)
+  void stream.outcome.then(({ _tag }) => {
+    if (_tag === "Lost") streamsLost.inc({ kind })
+  })
+}
+
+export class Metrics extends Context.Tag("holdfast/Metrics")<Metrics, MetricsService>() {
   static layer = Layer.effect(Metrics, Effect.sync(build))
 }

@@ -61,6 +61,7 @@ const make = Effect.gen(function* () {
         target: { kind: "tcp", host: "127.0.0.1", port: endpoint.targetPort },
         serviceId: `service:${endpointName({ sandboxId, ...endpoint })}`,
         tokenHash: "",
+        purpose: "http",
         binding: `service/${endpoint.id} ${sandboxId}`,
       })
       .pipe(Effect.retry({ while: (error) => error._tag === "LimitReached", schedule: whileFull }))

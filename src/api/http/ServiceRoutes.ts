@@ -58,7 +58,10 @@ const make = Effect.gen(function* () {
   const metrics = yield* Metrics
   const runtime = yield* Effect.runtime<never>()
 
-  const count = (direction: "in" | "out", bytes: number): void => metrics.relayBytes.inc({ direction }, bytes)
+  const count = (direction: "in" | "out", bytes: number): void => {
+    metrics.relayBytes.inc({ direction }, bytes)
+    metrics.streamBytes.inc({ kind: "http", direction }, bytes)
+  }
 
   /** Why the gateway answers itself; undefined when the service may be asked. */
   const refusal = ({ method, headers, origin }: Facts, loopback: boolean): Page | undefined => {

@@ -19,7 +19,13 @@ const startOf = (init: Wire.TcpForwardInit): ForwardStart => ({
   token: init.authorizationToken,
   ...(init.holdfast === undefined
     ? {}
-    : { carrier: { key: Buffer.from(init.holdfast.key).toString("hex"), kind: init.holdfast.kind } }),
+    : {
+        carrier: {
+          key: Buffer.from(init.holdfast.key).toString("hex"),
+          kind: init.holdfast.kind,
+          resumed: init.holdfast.resumed,
+        },
+      }),
 })
 
 const forwardFrameOf = ({ payload }: Wire.TcpForwardFrame): ForwardFrame =>
