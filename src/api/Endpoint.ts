@@ -1,46 +1,29 @@
-/** From an Effect to a gRPC method: authentication, authorization, status mapping, cancellation, logs. */
-import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf"
+/** An operation behind a method: authentication, authorization, status mapping, cancellation, logs. */
 import { Cause, Effect, Exit, Option, Runtime } from "effect"
 import type { SandboxTokens } from "../auth/SandboxTokens.ts"
-import { errorTable, type PublicError } from "../domain/Errors.ts"
+import { errorTable } from "../domain/Errors.ts"
 import { Status, statusName } from "../domain/Status.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { GrpcError, grpcError } from "../wire/grpc/GrpcError.ts"
 import type { MethodHandler, ServerCall } from "../wire/grpc/GrpcServer.ts"
-import {
-  methodPath,
-  streamingHandler,
-  type TypedMethod,
-  type TypedServerCall,
-  unaryHandler,
-} from "../wire/grpc/Typed.ts"
+import { writeMessage } from "../wire/grpc/MessageWriter.ts"
+import type { ServedMethod } from "../wire/Method.ts"
 import type { Access } from "./Access.ts"
-import { authorize, type Identify, type Principal } from "./Principal.ts"
-
-export type Failure = PublicError | GrpcError
+import {
+  asFailure,
+  type Context,
+  type Exchange,
+  type Failure,
+  Lasting,
+  type StreamingOperation,
+  type UnaryOperation,
+} from "./Operation.ts"
+import { authorize, type Identify } from "./Principal.ts"
 
 /** What every method needs besides its own services. */
 export type Common = SandboxTokens | Metrics
 
-export interface Context {
-  readonly call: ServerCall
-  readonly principal: Principal
-  /** What the method asks of its caller; the role is checked where the workspace is known. */
-  readonly access: Access
-}
-
-/**
- * A stream that was set up and now lives without a fiber: a fiber that only waits for the end of a session or
- * relay holds tens of kilobytes. A rejection becomes the call's status.
- */
-export class Lasting {
-  readonly until: Promise<void>
-  constructor(until: Promise<void>) {
-    this.until = until
-  }
-}
-
-/** A method with its handler, not yet bound to a listener. */
+/** A method with its operation, not yet bound to a listener. */
 export interface Endpoint<R> {
   readonly path: string
   readonly bind: (runtime: Runtime.Runtime<R | Common>, identify: Identify) => MethodHandler
@@ -58,7 +41,7 @@ const outcome = (exit: Exit.Exit<unknown, Failure>): GrpcError | undefined => {
     : grpcError(Status.INTERNAL, "internal error")
 }
 
-export const run = async <A, R>(
+const run = async <A, R>(
   runtime: Runtime.Runtime<R | Common>,
   identify: Identify,
   access: Access,
@@ -89,41 +72,47 @@ export const run = async <A, R>(
   throw outcome(exit)
 }
 
-export const unary = <I extends DescMessage, O extends DescMessage, R>(
-  method: DescMethodUnary<I, O>,
-  access: Access,
-  handle: (request: MessageShape<I>, context: Context) => Effect.Effect<MessageInitShape<O>, Failure, R>,
+/** Serves an operation as that method of a wire. */
+export const bind = <I, O, R>(
+  method: ServedMethod<I, O>,
+  operation: UnaryOperation<I, O, R> | StreamingOperation<I, O, R>,
 ): Endpoint<R> => ({
-  path: methodPath(method),
+  path: method.path,
   bind: (runtime, identify) =>
-    unaryHandler(method, (request, call) =>
-      run(runtime, identify, access, call, (context) => handle(request, context)),
-    ),
+    operation.kind === "unary"
+      ? {
+          kind: "unary",
+          handle: async (call, bytes) =>
+            method.encodeResponse(
+              await run(runtime, identify, operation.access, call, (context) =>
+                Effect.flatMap(
+                  Effect.try({ try: () => method.decodeRequest(bytes), catch: asFailure }),
+                  (request) => operation.handle(request, context),
+                ),
+              ),
+            ),
+        }
+      : {
+          kind: "streaming",
+          handle: async (call, incoming) => {
+            const exchange: Exchange<I, O> = {
+              call,
+              incoming,
+              receive: async () => {
+                const bytes = await incoming.read()
+                return bytes === undefined ? undefined : method.decodeRequest(bytes)
+              },
+              send: (message) => {
+                call.sendHeaders()
+                return writeMessage(call.stream, method.encodeResponse(message), call.signal)
+              },
+              encode: method.encodeResponse,
+              isExecStream: method.isExecStream === true,
+            }
+            const outcome = await run(runtime, identify, operation.access, call, (context) =>
+              operation.handle(exchange, context),
+            )
+            if (outcome instanceof Lasting) await outcome.until
+          },
+        },
 })
-
-export const streaming = <I extends DescMessage, O extends DescMessage, R>(
-  method: TypedMethod<I, O>,
-  access: Access,
-  handle: (typed: TypedServerCall<I, O>, context: Context) => Effect.Effect<unknown, Failure, R>,
-): Endpoint<R> => ({
-  path: methodPath(method),
-  bind: (runtime, identify) =>
-    streamingHandler(method, async (typed) => {
-      const outcome = await run(runtime, identify, access, typed.call, (context) => handle(typed, context))
-      if (outcome instanceof Lasting) await outcome.until
-    }),
-})
-
-/** The next message of a stream, with its failure as it will be answered. */
-export const receive = <I extends DescMessage, O extends DescMessage>(
-  typed: TypedServerCall<I, O>,
-): Effect.Effect<MessageShape<I> | undefined, GrpcError> =>
-  Effect.tryPromise({ try: typed.receive, catch: asGrpcError })
-
-export const send = <I extends DescMessage, O extends DescMessage>(
-  typed: TypedServerCall<I, O>,
-  message: MessageInitShape<O>,
-): Effect.Effect<void, GrpcError> => Effect.tryPromise({ try: () => typed.send(message), catch: asGrpcError })
-
-const asGrpcError = (cause: unknown): GrpcError =>
-  cause instanceof GrpcError ? cause : grpcError(Status.INTERNAL, "internal error")

@@ -1,7 +1,7 @@
 /** Our own wire for operators: which method of it asks for which operation. */
 import { admin } from "../wire/holdfast-v1/Admin.ts"
 import { adminOperations } from "./AdminMethods.ts"
-import { bind } from "./Operation.ts"
+import { bind } from "./Endpoint.ts"
 
 export const holdfastV1 = [
   bind(admin.clusterStatus, adminOperations.clusterStatus),

@@ -22,7 +22,7 @@ import {
 import { Sandboxes } from "../store/Sandboxes.ts"
 import { Workspaces } from "../store/Workspaces.ts"
 import type { Access } from "./Access.ts"
-import type { Context } from "./Endpoint.ts"
+import type { Context } from "./Operation.ts"
 import { isPlatformAdmin, ownSandbox } from "./Principal.ts"
 
 /** What of a call decides what it may see. */

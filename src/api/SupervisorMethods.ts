@@ -7,9 +7,8 @@ import type { InferenceBundle, IssuedToken, MainExit, TokenRefresh } from "../do
 import { SessionStream } from "../edge/SessionStream.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import { openShellAccess as access, inferenceAccess } from "./Access.ts"
-import { Lasting } from "./Endpoint.ts"
 import { sandboxById } from "./Lookup.ts"
-import { type Exchange, streaming, unary } from "./Operation.ts"
+import { type Exchange, Lasting, streaming, unary } from "./Operation.ts"
 import { ownSandbox, type Principal } from "./Principal.ts"
 
 const sandboxOf = (principal: Principal): Effect.Effect<string, PermissionDenied> =>
