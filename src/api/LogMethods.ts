@@ -9,6 +9,23 @@ import { openShellAccess as access } from "./Access.ts"
 import { sandboxById } from "./Lookup.ts"
 import { type Exchange, receive, send, streaming, unary } from "./Operation.ts"
 
+/** About what a line takes in a message. */
+const sizeOf = (line: LogLine): number => {
+  const texts = [line.sandboxId, line.level, line.target, line.message, line.source]
+  const fields = Object.entries(line.fields).flat()
+  return [...texts, ...fields].reduce((sum, text) => sum + Buffer.byteLength(text) + 8, 32)
+}
+
+/** As many of the last lines as a client's decoder takes in one message. */
+const newest = (lines: ReadonlyArray<LogLine>): ReadonlyArray<LogLine> => {
+  let left = limits.logPageBytes
+  const first = lines.findLastIndex((line) => {
+    left -= sizeOf(line)
+    return left < 0
+  })
+  return lines.slice(first + 1)
+}
+
 const getSandboxLogs = unary(access.getSandboxLogs, (request: LogQuery, caller) =>
   Effect.gen(function* () {
     const sandbox = yield* sandboxById(caller, request.sandboxId)
@@ -19,7 +36,7 @@ const getSandboxLogs = unary(access.getSandboxLogs, (request: LogQuery, caller) 
       sources: request.sources,
       minLevel: request.minLevel,
     })
-    return page.lines
+    return newest(page.lines)
   }),
 )
 

@@ -1,5 +1,6 @@
 /** `WatchSandbox`: a snapshot, the tails, then whatever any replica writes. An idle watcher costs nothing. */
 import { Effect, Option } from "effect"
+import { LimitReached } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import type { WatchEvent, WatchQuery } from "../domain/SandboxRequests.ts"
 import { Changes } from "../store/Changes.ts"
@@ -9,6 +10,12 @@ import { Sandboxes } from "../store/Sandboxes.ts"
 import { openShellAccess as access } from "./Access.ts"
 import { sandboxById } from "./Lookup.ts"
 import { type Exchange, receive, send, streaming } from "./Operation.ts"
+
+/** A watcher reads from what is kept of a sandbox; one so slow that some of that is gone is told how much. */
+const keepsUp = (dropped: number): Effect.Effect<void, LimitReached> =>
+  dropped === 0
+    ? Effect.void
+    : Effect.fail(new LimitReached({ message: `watch stream lagged; dropped ${dropped} messages` }))
 
 const watchSandbox = streaming(access.watchSandbox, (exchange: Exchange<WatchQuery, WatchEvent>, caller) =>
   Effect.gen(function* () {
@@ -45,6 +52,7 @@ const watchSandbox = streaming(access.watchSandbox, (exchange: Exchange<WatchQue
       while (true) {
         const page = yield* logs.after(id, logCursor, { ...filter, sinceMs: 0 }, limits.watchQueue)
         logCursor = page.cursor
+        yield* keepsUp(page.dropped)
         for (const line of page.lines) yield* send(exchange, { _tag: "Log", line })
         if (page.lines.length < limits.watchQueue) return
       }
@@ -53,6 +61,7 @@ const watchSandbox = streaming(access.watchSandbox, (exchange: Exchange<WatchQue
     const sendEvents = Effect.gen(function* () {
       const page = yield* events.after(id, eventCursor)
       eventCursor = page.cursor
+      yield* keepsUp(page.dropped)
       for (const event of page.events) yield* send(exchange, { _tag: "Event", event })
     })
 

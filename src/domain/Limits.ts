@@ -380,6 +380,15 @@ export const limitsTable = {
     "ms",
     "one question to an inference endpoint; clients wait 30 s for the answer",
   ],
+  extensionNames: [64, "services", "OpenShell 0.0.111, per refresh of a token"],
+  extensionMints: [10, "refreshes", "OpenShell 0.0.111, with extension services, per sandbox and process"],
+  extensionMintWindowMs: [60_000, "ms", "OpenShell 0.0.111, window of that limit"],
+  extensionMinters: [
+    20_480,
+    "sandboxes",
+    "counted at once; twice the sessions that a replica is meant to hold",
+  ],
+  extensionTokenTtlMs: [900_000, "ms", "OpenShell 0.0.111 life of an extension token"],
   credentialRotationBatch: [100, "providers", "brought under another key-encryption key at once"],
   tokenSweepMs: [3_600_000, "ms", "OpenShell 0.0.111 reaps SSH sessions hourly"],
   databaseProbeMs: [5_000, "ms", "OpenShell 0.0.111 readiness probe"],
@@ -401,6 +410,11 @@ export const limitsTable = {
 
   // logs and watches
   logLinesPerBatch: [100, "lines", "OpenShell 0.0.111 keeps the first lines of a pushed batch"],
+  logPageBytes: [
+    3 * 1_048_576,
+    "bytes",
+    "lines of one answer; what clients decode, with room to spare for their framing",
+  ],
   logLinesPerSandbox: [2_000, "lines", "OpenShell 0.0.111 log ring"],
   eventsPerSandbox: [50, "events", "OpenShell 0.0.111 event ring"],
   logTailDefault: [200, "lines", "OpenShell 0.0.111 watch tail"],

@@ -4,12 +4,13 @@ import { SandboxTokens } from "../auth/SandboxTokens.ts"
 import { DeadlineExceeded, FailedPrecondition, type StaleEpoch } from "../domain/Errors.ts"
 import type { Fence } from "../domain/Fence.ts"
 import { limits } from "../domain/Limits.ts"
-import type { Sandbox } from "../domain/Sandbox.ts"
+import type { Sandbox, SandboxStatus } from "../domain/Sandbox.ts"
 import { Driver } from "../driver/Driver.ts"
 import { Events } from "../store/Events.ts"
 import { Logs } from "../store/Logs.ts"
 import { Sandboxes } from "../store/Sandboxes.ts"
 import { SshSessions } from "../store/SshSessions.ts"
+import * as Chronicle from "./Chronicle.ts"
 import * as Phase from "./Phase.ts"
 import type { SandboxState } from "./SandboxState.ts"
 import type { Sessions } from "./Sessions.ts"
@@ -22,6 +23,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
     const sshSessions = yield* SshSessions
     const logs = yield* Logs
     const events = yield* Events
+    const { tell } = yield* Chronicle.make(state.sandboxId)
     /** Restarts of a sandbox whose processes vanished without a word, within this actor's life. */
     let restarts = 0
 
@@ -50,22 +52,17 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         status.agentPod === instanceId ? status : { ...status, agentPod: instanceId },
       )
 
-    const event = (reason: string, message: string) =>
-      Effect.flatMap(Clock.currentTimeMillis, (timestampMs) =>
-        events.append(state.sandboxId, {
-          timestampMs,
-          source: "gateway",
-          type: "Normal",
-          reason,
-          message,
-          metadata: {},
-        }),
-      )
-
     const provision = Effect.gen(function* () {
       yield* state.reload
       const sandbox = yield* state.current
-      yield* event("Creating", `Creating the sandbox with the ${driver.name} driver`)
+      yield* tell({
+        reason: "Creating",
+        message: `Creating the sandbox with the ${driver.name} driver`,
+        progress: {
+          completed: { step: "requesting_sandbox", label: "Sandbox requested" },
+          active: { step: "starting_sandbox", detail: `${driver.name} driver` },
+        },
+      })
       const instance = yield* Effect.flatMap(forDriver(sandbox), (it) =>
         atDriver("create", driver.create(it)),
       ).pipe(
@@ -76,7 +73,13 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
           ),
         ),
       )
-      return yield* observed(instance.instanceId)
+      const created = yield* observed(instance.instanceId)
+      yield* tell({
+        reason: "Created",
+        message: "The sandbox runs; waiting for its supervisor",
+        progress: { active: { step: "starting_sandbox", detail: "waiting for the supervisor" } },
+      })
+      return created
     })
 
     const finishStop = Effect.gen(function* () {
@@ -97,7 +100,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         })
       const nowMs = yield* Clock.currentTimeMillis
       yield* state.change((current) => Phase.stopping(current, nowMs))
-      yield* event("Stopping", "Stopping the sandbox")
+      yield* tell({ reason: "Stopping", message: "Stopping the sandbox" })
       return yield* finishStop
     })
 
@@ -116,7 +119,11 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         })
       const nowMs = yield* Clock.currentTimeMillis
       yield* state.change((status) => Phase.starting(status, nowMs))
-      yield* event("Starting", "Starting the sandbox")
+      yield* tell({
+        reason: "Starting",
+        message: "Starting the sandbox",
+        progress: { active: { step: "starting_sandbox" } },
+      })
       restarts = 0
       return yield* launch(sandbox)
     })
@@ -141,10 +148,27 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
       return true
     })
 
+    /** Changes the phase for the worse and says so, once. */
+    const worsen = (
+      reason: string,
+      message: string,
+      f: (status: SandboxStatus, nowMs: number) => SandboxStatus,
+    ) =>
+      Effect.gen(function* () {
+        const nowMs = yield* Clock.currentTimeMillis
+        const { resourceVersion } = yield* state.current
+        const next = yield* state.change((status) => f(status, nowMs))
+        if (next.resourceVersion !== resourceVersion) yield* tell({ reason, message, type: "Warning" })
+      })
+
     const fail = (reason: string, message: string) =>
-      Effect.flatMap(Clock.currentTimeMillis, (nowMs) =>
-        state.change((status) => Phase.failed(status, reason, message, nowMs)),
-      )
+      worsen(reason, message, (status, nowMs) => Phase.failed(status, reason, message, nowMs))
+
+    /** The supervisor says that the sandbox's main process ended. Nothing to do for a sandbox that is gone. */
+    const exited = (instanceId: string, exitCode: number) =>
+      worsen("MainProcessExited", `Main process exited with code ${exitCode}`, (status, nowMs) =>
+        Phase.exited(status, instanceId, exitCode, nowMs),
+      ).pipe(Effect.catchTag("NotFound", () => Effect.void))
 
     /**
      * Brings together what should be and what the driver says: a sandbox whose processes ended without a report is
@@ -165,7 +189,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
           return yield* fail("BackendExited", `The sandbox ended ${restarts} times: ${seen.detail}`)
         }
         restarts += 1
-        yield* event("Restarting", "The sandbox was not running; starting it again")
+        yield* tell({ reason: "Restarting", message: "The sandbox was not running; starting it again" })
         return yield* launch(sandbox)
       })
 
@@ -187,5 +211,5 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
       }
     }).pipe(Effect.catchTag("NotFound", () => Effect.void))
 
-    return { provision, stop, start, remove, reconcile } as const
+    return { provision, stop, start, remove, reconcile, exited } as const
   })

@@ -3,7 +3,7 @@
  * activates on demand and hibernates when idle; what it knows is in the store and at the edges.
  */
 import { CurrentAddress } from "@effect/cluster/Entity"
-import { Clock, Duration, Effect, Exit, FiberMap } from "effect"
+import { Duration, Effect, Exit, FiberMap } from "effect"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
 import { Ownership } from "../cluster/Ownership.ts"
 import { limits } from "../domain/Limits.ts"
@@ -11,7 +11,6 @@ import * as Admission from "./Admission.ts"
 import { Edges } from "./Edges.ts"
 import * as Lifecycle from "./Lifecycle.ts"
 import * as OpenRelay from "./OpenRelay.ts"
-import * as Phase from "./Phase.ts"
 import { Residents } from "./Residents.ts"
 import { SandboxEntity } from "./SandboxEntity.ts"
 import * as SandboxState from "./SandboxState.ts"
@@ -61,15 +60,7 @@ const build = Effect.gen(function* () {
         relays.revoke(payload.tokenHash)
         yield* edges.cut(sandboxId, payload.tokenHash, yield* fence)
       }).pipe(annotated),
-    ReportExit: ({ payload }) =>
-      one(
-        Effect.gen(function* () {
-          const nowMs = yield* Clock.currentTimeMillis
-          yield* state
-            .change((status) => Phase.exited(status, payload.instanceId, payload.exitCode, nowMs))
-            .pipe(Effect.catchTag("NotFound", () => Effect.void))
-        }),
-      ).pipe(annotated),
+    ReportExit: ({ payload }) => one(lifecycle.exited(payload.instanceId, payload.exitCode)).pipe(annotated),
     Reconcile: () => one(lifecycle.reconcile).pipe(annotated),
     Locate: () =>
       Effect.gen(function* () {
