@@ -3,7 +3,9 @@
  * silent, through another address where several are named. Plain promises: `GatewayClient` gives it a scope,
  * `SshProxy` uses it as it is.
  */
+import { isDatabaseAway } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
+import { Status } from "../domain/Status.ts"
 import { GrpcConnection } from "../wire/grpc/GrpcClient.ts"
 import { GrpcError } from "../wire/grpc/GrpcError.ts"
 import { ConnectFailed } from "./ConnectFailed.ts"
@@ -63,7 +65,8 @@ export class Link {
 
   /**
    * Makes one call. Its connection is asked whether it lives while there is no answer. A call that was not sent
-   * is made on another connection; one that was, while `attempts` last, when the connection was lost.
+   * is made on another connection; one that was, while `attempts` last, when the connection was lost or the
+   * replica at its other end is cut off from the database.
    */
   async call<A>(ask: (connection: GrpcConnection) => Promise<A>, rules: CallRules): Promise<A> {
     const startedAtMs = performance.now()
@@ -78,8 +81,10 @@ export class Link {
       } catch (cause) {
         if (rules.signal?.aborted === true || this.#closed) throw cause
         const most = neverSent(cause) ? limits.clientCallAttempts : rules.attempts
-        const lost = (neverSent(cause) || connectionLost(cause)) && attempt < most
+        const unfit = cannotAct(cause)
+        const lost = (neverSent(cause) || connectionLost(cause) || unfit) && attempt < most
         if (!lost && rules.again?.(cause, attempt, performance.now() - startedAtMs) !== true) throw cause
+        if (unfit) this.leave(connection)
       } finally {
         clearInterval(probing)
       }
@@ -144,6 +149,9 @@ const worthRepeating = (message: string): boolean =>
 
 const connectionLost = (cause: unknown): boolean =>
   cause instanceof GrpcError && /^the connection to the server/.test(cause.message)
+
+const cannotAct = (cause: unknown): boolean =>
+  cause instanceof GrpcError && cause.code === Status.UNAVAILABLE && isDatabaseAway(cause.message)
 
 /** The connection closed as the call was about to be made: the server has not begun with it (RFC 9113, 8.7). */
 const neverSent = (cause: unknown): boolean =>

@@ -69,6 +69,13 @@ export const PublicError = Schema.Union(
 export type PublicError = typeof PublicError.Type
 export const isPublicError = Schema.is(PublicError)
 
+/** How a replica says that it cannot act because the database is away, or out of its reach alone. */
+export const databaseAwayText = "the database is away, so this replica may not act; try again in a moment"
+
+/** Whether another replica may well do what this one could not. */
+export const isDatabaseAway = (message: string): boolean =>
+  message.includes(databaseAwayText) || message.includes("database unavailable")
+
 /** The one status and the one exit code of each tag; `docs/reference/errors.md` is printed from it. */
 export const errorTable: {
   readonly [T in PublicError["_tag"]]: {

@@ -4,7 +4,7 @@ import * as Sharding from "@effect/cluster/Sharding"
 import { Cause, Context, Effect, Exit, Layer, Option } from "effect"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
 import { Ownership } from "../cluster/Ownership.ts"
-import { Unavailable } from "../domain/Errors.ts"
+import { databaseAwayText, Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { monotonicMs } from "../domain/Monotonic.ts"
 import { SandboxEntity } from "./SandboxEntity.ts"
@@ -38,9 +38,7 @@ const isTransport = (error: unknown): error is { readonly _tag: TransportTag } =
   transportTags.some((tag) => tag === error._tag)
 
 const moving = new Unavailable({ message: "the sandbox is moving between replicas; try again" })
-const databaseAway = new Unavailable({
-  message: "the cluster's database is away, so no replica may act; try again in a moment",
-})
+const databaseAway = new Unavailable({ message: databaseAwayText })
 
 /** One attempt to ask an actor, wherever it lives. */
 export type Attempt = <A, E>(
@@ -86,15 +84,15 @@ export const over = (
       }).pipe(Effect.raceFirst(giveUp(timeoutMs, isFenced))),
   })
 
-/** Fails at the deadline, or soon after this replica is seen fenced. */
+/** Fails at the deadline, or soon after this replica is fenced. */
 const giveUp = (timeoutMs: number, isFenced: () => boolean): Effect.Effect<never, Unavailable> =>
   Effect.gen(function* () {
     const deadline = (yield* monotonicMs) + timeoutMs
     while (true) {
+      if (isFenced()) return yield* databaseAway
       const leftMs = deadline - (yield* monotonicMs)
       if (leftMs <= 0) return yield* moving
       yield* Effect.sleep(Math.min(leftMs, limits.fenceLookMs))
-      if (isFenced()) return yield* databaseAway
     }
   })
 

@@ -53,7 +53,7 @@ export const bugs = {
     "the database takes writes of former owners",
     20,
     () => ({ overlooks: ["proof"], storeFences: false, ownership: heldIsEnough }),
-    255,
+    1_310,
   ),
   "fence-never-closes": bug("a replica without proof goes on acting", 60, () => ({
     ownership: heldIsEnough,
@@ -90,7 +90,7 @@ export const bugs = {
           ),
       }),
     }),
-    245,
+    28,
   ),
   "slot-forgotten": bug("a relay gives its slot back when it opens", 60, () => ({
     actor: (actor) => ({
