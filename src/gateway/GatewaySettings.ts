@@ -1,62 +1,20 @@
 /** Settings of one replica: flags over environment variables over the configuration file over defaults. */
 import { randomBytes } from "node:crypto"
 import { hostname } from "node:os"
-import { Config, ConfigError, ConfigProvider, Effect, Either, Option } from "effect"
+import { Config, ConfigProvider, Effect, Either, Option } from "effect"
 import type { HostPort } from "../cluster/ClusterConfig.ts"
 import { InvalidArgument } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { levelNames, levelOf } from "../observe/Logs.ts"
 import { type Environment, type Flags, type Gathered, gather } from "./config/Gather.ts"
+import { configName, problemsOf } from "./config/Judge.ts"
 import { defaultServiceDomain } from "./config/OpenShellVariables.ts"
-import { type Given, lineOf, type Problem, placeOf, type Source } from "./config/Problem.ts"
-import { fileKeyOf, flagOf, type SettingName, settingNames, settingOf, variableOf } from "./SettingsTable.ts"
-
-const asHostPort = (name: string, text: string): Either.Either<HostPort, ConfigError.ConfigError> => {
-  const address = parseHostPort(text)
-  return address === undefined
-    ? Either.left(configError(name, `'${text}' is not host:port`))
-    : Either.right(address)
-}
-
-const hostPort = (name: string) =>
-  Config.string(name).pipe(Config.mapOrFail((text) => asHostPort(name, text)))
-
-const hostPorts = (name: string) =>
-  Config.array(Config.string(), name).pipe(
-    Config.mapOrFail((texts) => Either.all(texts.map((text) => asHostPort(name, text)))),
-  )
-
-/** RFC 1035, 2.3.4 */
-const domainName = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/
-
-const domains = (name: string) =>
-  Config.array(Config.string(), name).pipe(
-    Config.mapOrFail((texts) => {
-      const [first, ...others] = texts.map((text) => text.trim().toLowerCase())
-      const wrong = [first ?? "", ...others].find((text) => !domainName.test(text))
-      return first === undefined || wrong !== undefined
-        ? Either.left(configError(name, `'${wrong ?? ""}' is not a domain name`))
-        : Either.right([first, ...others] as const)
-    }),
-  )
-
-const configError = (name: string, message: string) => ConfigError.InvalidData([name], message)
-
-const atLeast = (name: string, least: number) =>
-  Config.integer(name).pipe(
-    Config.validate({ message: `expected ${least} or more`, validation: (value) => value >= least }),
-  )
+import { lineOf, placeOf } from "./config/Problem.ts"
+import { atLeast, domains, hostPort, hostPorts } from "./config/Values.ts"
+import type { SettingName } from "./SettingsTable.ts"
 
 /** A host that means all addresses of a machine and therefore none that another could dial. */
 const isWildcard = (host: string) => host === "0.0.0.0" || host === "::"
-
-/** `host:port` or `[v6]:port`; undefined otherwise. */
-export const parseHostPort = (text: string): HostPort | undefined => {
-  const match = /^(\[[^\]]+\]|[^:]+):(\d{1,5})$/.exec(text.trim())
-  const port = Number(match?.[2])
-  if (match?.[1] === undefined || port > 65_535) return undefined
-  return { host: match[1].replace(/^\[(.*)\]$/, "$1"), port }
-}
 
 const settings = {
   name: Config.string("NAME").pipe(Config.withDefault(hostname())),
@@ -234,13 +192,13 @@ export const inspect = (flags: Flags, environment: Environment): Effect.Effect<I
     const sourceOf = (name: SettingName) => given.get(name)?.source
     const problems = [...gathered.problems]
     const raw = yield* Effect.either(provider.load(all))
-    if (Either.isLeft(raw)) problems.push(...(yield* problemsOf(provider, given)))
+    if (Either.isLeft(raw)) problems.push(...(yield* problemsOf(settings, provider, given)))
     for (const [name, rule] of rules) {
       const message = yield* provider.load(rule).pipe(Effect.catchAll(() => Effect.succeed(undefined)))
       if (message !== undefined) problems.push({ where: placeOf(name, sourceOf(name)), message })
     }
-    const settings = Either.isRight(raw) && problems.length === 0 ? complete(raw.right) : undefined
-    return { ...gathered, problems, settings }
+    const sound = Either.isRight(raw) && problems.length === 0
+    return { ...gathered, problems, settings: sound ? complete(raw.right) : undefined }
   })
 
 /** `inspect` for whoever needs the settings; the refusal has a line for each problem. */
@@ -252,44 +210,4 @@ export const load = (
     settings === undefined
       ? new InvalidArgument({ message: problems.map(lineOf).join("\n") })
       : Effect.succeed(settings),
-  )
-
-/** `peerListen` → `PEER_LISTEN`, the name that its `Config` above has. */
-const configName = (name: SettingName): string => variableOf(name).slice("HOLDFAST_".length)
-
-const flat = (error: ConfigError.ConfigError): ReadonlyArray<ConfigError.ConfigError> =>
-  error._op === "And" || error._op === "Or" ? [...flat(error.left), ...flat(error.right)] : [error]
-
-const messageOf = (name: SettingName, error: ConfigError.ConfigError, source: Source | undefined): string => {
-  const { secret } = settingOf(name)
-  if (source !== undefined && secret === true) return "this value cannot be used"
-  if (source !== undefined || error._op !== "MissingData")
-    return "message" in error ? error.message : "this value cannot be used"
-  return secret === true
-    ? `not set: give it, or the flag --${flagOf(name)}`
-    : `not set: give it, the flag --${flagOf(name)}, or ${fileKeyOf(name).join(".")} in the configuration file`
-}
-
-/** Each setting by itself: an error of all together does not always say whose it is. */
-const problemsOf = (
-  provider: ConfigProvider.ConfigProvider,
-  given: ReadonlyMap<SettingName, Given>,
-): Effect.Effect<ReadonlyArray<Problem>> =>
-  Effect.map(
-    Effect.forEach(settingNames, (name) => {
-      const config: Config.Config<unknown> = settings[name]
-      const source = given.get(name)?.source
-      return provider.load(config).pipe(
-        Effect.as<ReadonlyArray<Problem>>([]),
-        Effect.catchAll((error) =>
-          Effect.succeed(
-            flat(error).map((one) => ({
-              where: placeOf(name, source),
-              message: messageOf(name, one, source),
-            })),
-          ),
-        ),
-      )
-    }),
-    (found) => found.flat(),
   )
