@@ -1,30 +1,25 @@
 /** Who may do what in a workspace, over a real listener whose callers the test names. */
-import { Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { Effect } from "effect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { methodPaths } from "../../src/api/Api.ts"
 import { bind } from "../../src/api/Endpoint.ts"
 import { logOperations } from "../../src/api/LogMethods.ts"
-import { developer, type Identify, type User } from "../../src/api/Principal.ts"
+import { developer, type User } from "../../src/api/Principal.ts"
 import { sandboxOperations } from "../../src/api/SandboxMethods.ts"
 import { workspaceOperations } from "../../src/api/WorkspaceMethods.ts"
-import { SandboxTokens } from "../../src/auth/SandboxTokens.ts"
-import { Unauthenticated } from "../../src/domain/Errors.ts"
 import type { WorkspaceRole } from "../../src/domain/Workspace.ts"
-import { Metrics } from "../../src/observe/Metrics.ts"
 import { Sandboxes } from "../../src/store/Sandboxes.ts"
-import * as Store from "../../src/store/Store.ts"
 import { WorkspaceMembers } from "../../src/store/WorkspaceMembers.ts"
 import { Workspaces } from "../../src/store/Workspaces.ts"
-import { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
 import { GrpcError } from "../../src/wire/grpc/GrpcError.ts"
-import { createGrpcServer, type GrpcServer } from "../../src/wire/grpc/GrpcServer.ts"
 import { callUnary } from "../../src/wire/grpc/Typed.ts"
 import type { CalledMethod } from "../../src/wire/Method.ts"
 import { OpenShell } from "../../src/wire/OpenShell.ts"
 import { logs } from "../../src/wire/openshell-v1/Logs.ts"
 import { sandboxCalls, sandboxes } from "../../src/wire/openshell-v1/Sandboxes.ts"
 import { workspaceCalls, workspaces } from "../../src/wire/openshell-v1/Workspaces.ts"
-import { aSandbox, quiet, storeKit } from "../kit/Stores.ts"
+import { type ApiServer, asUser, startApi } from "../kit/ApiServer.ts"
+import { aSandbox, storeKit } from "../kit/Stores.ts"
 
 const kit = storeKit("sqlite")
 
@@ -46,20 +41,6 @@ const users: Readonly<Record<string, User>> = {
   reader: user("alice", { scopes: ["workspace:read"] }),
 }
 
-const identify: Identify = (call) => {
-  const name = call.metadata["x-test-user"]
-  const found = typeof name === "string" ? users[name] : undefined
-  return found === undefined
-    ? Effect.fail(new Unauthenticated({ message: "missing authorization header" }))
-    : Effect.succeed(found)
-}
-
-const noTokens = Layer.succeed(SandboxTokens, {
-  mint: () => Effect.succeed({ token: Redacted.make(""), expiresAtMs: 0 }),
-  verify: () => Effect.fail(new Unauthenticated({ message: "invalid token: InvalidToken" })),
-  jwks: {},
-})
-
 const endpoints = [
   bind(workspaces.create, workspaceOperations.create),
   bind(workspaces.get, workspaceOperations.get),
@@ -72,16 +53,12 @@ const endpoints = [
   bind(logs.get, logOperations.get),
 ]
 
-let server: GrpcServer
-let connection: GrpcConnection
-let scope: Scope.CloseableScope
+let api: ApiServer
 const inLab = aSandbox({ name: "bench", workspace: "lab" })
 
 beforeAll(async () => {
-  scope = await Effect.runPromise(Scope.make())
-  const layer = Layer.provideMerge(Layer.mergeAll(Store.layer(kit.fresh()), Metrics.layer, noTokens), quiet)
-  const runtime = await Effect.runPromise(Scope.extend(Layer.toRuntime(layer), scope))
-  await Effect.runPromise(
+  api = await startApi(kit.fresh(), users, endpoints)
+  await api.run(
     Effect.gen(function* () {
       const all = yield* Workspaces
       const members = yield* WorkspaceMembers
@@ -94,23 +71,12 @@ beforeAll(async () => {
       for (const [workspace, subject, role] of roles) yield* members.add(workspace, subject, role)
       yield* (yield* Sandboxes).insert(inLab)
       yield* all.terminate("closing")
-    }).pipe(Effect.provide(runtime)),
+    }),
   )
-  const handlers = new Map(endpoints.map((endpoint) => [endpoint.path, endpoint.bind(runtime, identify)]))
-  server = createGrpcServer({ router: (path) => handlers.get(path) })
-  const { port } = await server.listen(0, "127.0.0.1")
-  connection = await GrpcConnection.connect({ url: `http://127.0.0.1:${port}` })
 }, 60_000)
-afterAll(async () => {
-  connection?.destroy()
-  await server?.close(100)
-  await Effect.runPromise(Scope.close(scope, Exit.void))
-}, 60_000)
+afterAll(() => api?.stop(), 60_000)
 
-const call = async <I, O>(as: string, method: CalledMethod<I, O>, request: I): Promise<O> =>
-  method.decodeResponse(
-    await connection.unary(method.path, method.encodeRequest(request), { metadata: { "x-test-user": as } }),
-  )
+const call = <I, O>(as: string, method: CalledMethod<I, O>, request: I) => api.call(as, method, request)
 
 const refusal = async (asked: Promise<unknown>): Promise<string> => {
   try {
@@ -133,10 +99,10 @@ describe("a member of a workspace", () => {
     })
     expect(await call("alice", sandboxCalls.list, { ...listed, workspace: "lab" })).toHaveLength(1)
     const page = await callUnary(
-      connection,
+      api.connection,
       OpenShell.method.getSandboxLogs,
       { sandboxId: inLab.id },
-      { metadata: { "x-test-user": "alice" } },
+      asUser("alice"),
     )
     expect(page.logs).toEqual([])
   })
@@ -179,10 +145,10 @@ describe("who is no member", () => {
       "not a member of workspace 'default'",
     )
     const byId = callUnary(
-      connection,
+      api.connection,
       OpenShell.method.getSandboxLogs,
       { sandboxId: inLab.id },
-      { metadata: { "x-test-user": "mallory" } },
+      asUser("mallory"),
     )
     expect(await refusal(byId)).toBe("sandbox not found")
   })
