@@ -14,6 +14,8 @@ export interface SupervisorCapabilities {
   readonly fence: boolean
   /** Runs commands of resumable streams itself. */
   readonly exec: boolean
+  /** Reads its configuration when it is told that it changed. */
+  readonly configPush: boolean
   readonly liveChannelIds: ReadonlyArray<string>
 }
 
@@ -97,6 +99,11 @@ export interface SessionMove {
   readonly reason: string
 }
 
+/** The configuration is to be read again, after a random wait up to `spreadMs`. */
+export interface ConfigChanged {
+  readonly spreadMs: number
+}
+
 export type GatewayMessage =
   | ({ readonly _tag: "Accepted" } & SessionAccepted)
   | ({ readonly _tag: "Rejected" } & SessionRejected)
@@ -104,5 +111,6 @@ export type GatewayMessage =
   | ({ readonly _tag: "RelayOpen" } & RelayOpen)
   | ({ readonly _tag: "RelayClose" } & RelayClosed)
   | ({ readonly _tag: "Move" } & SessionMove)
+  | ({ readonly _tag: "ConfigChanged" } & ConfigChanged)
   /** Of a later version. */
   | { readonly _tag: "Unknown" }

@@ -109,6 +109,11 @@ export class Session {
     return this.#send({ _tag: "Move", url, reason: asked.reason })
   }
 
+  /** Tells the supervisor to read its configuration again; one that does not know the word polls. */
+  configChanged(spreadMs: number): void {
+    if (this.#capabilities?.configPush === true) this.#send({ _tag: "ConfigChanged", spreadMs })
+  }
+
   /** Whether a relay may be a carrier of such a stream, which then ends in the supervisor. */
   serves(kind: StreamCarrier["kind"]): boolean {
     const { resume = false, exec = false } = this.#capabilities ?? {}

@@ -1,13 +1,16 @@
 /** One replica, composed. Read it from the bottom: what is provided last stands first. */
 import type * as RunnerStorage from "@effect/cluster/RunnerStorage"
 import type * as SqlClient from "@effect/sql/SqlClient"
-import { Deferred, Effect, Layer, Logger, type Scope } from "effect"
+import { Deferred, Effect, Layer, Logger, Option, type Scope } from "effect"
 import packageJson from "../../package.json" with { type: "json" }
 import { ApiSettings } from "../api/ApiSettings.ts"
+import { Extensions, extensionService } from "../api/Extensions.ts"
 import { Directory } from "../api/http/Directory.ts"
 import { ServiceGate } from "../api/http/ServiceGate.ts"
 import { ServiceRoutes } from "../api/http/ServiceRoutes.ts"
 import { ServiceSettings } from "../api/ServiceSettings.ts"
+import * as CredentialVault from "../auth/CredentialVault.ts"
+import * as ExtensionTokens from "../auth/ExtensionTokens.ts"
 import * as SandboxTokens from "../auth/SandboxTokens.ts"
 import * as Cluster from "../cluster/Cluster.ts"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
@@ -25,6 +28,7 @@ import * as NoDriver from "../driver/NoDriver.ts"
 import * as ProcessDriver from "../driver/ProcessDriver.ts"
 import { ClientPorts } from "../edge/ClientPorts.ts"
 import * as ClusterEdges from "../edge/ClusterEdges.ts"
+import * as ConfigPush from "../edge/ConfigPush.ts"
 import { Drain, DrainSettings } from "../edge/Drain.ts"
 import * as Isolation from "../edge/Isolation.ts"
 import { LocalEdge } from "../edge/LocalEdge.ts"
@@ -37,8 +41,9 @@ import { Steering } from "../edge/Steering.ts"
 import { boundHeapGrowth, trimWhenQuiet } from "../observe/HeapGrowth.ts"
 import * as Logs from "../observe/Logs.ts"
 import { Metrics } from "../observe/Metrics.ts"
+import * as AttachedProviders from "../policy/AttachedProviders.ts"
 import { Configuration } from "../policy/Configuration.ts"
-import { ProviderContribution } from "../policy/ProviderContribution.ts"
+import * as CredentialRotation from "../reconcile/CredentialRotation.ts"
 import * as Reconciler from "../reconcile/Reconciler.ts"
 import { Arrivals } from "../sandbox/Arrivals.ts"
 import { Residents } from "../sandbox/Residents.ts"
@@ -103,6 +108,12 @@ export const layer = (settings: GatewaySettings) => {
       gatewayId: settings.gatewayId,
       ttlMs: settings.sandboxTokenTtlMs,
     }),
+    ExtensionTokens.layer({ directory: settings.jwtDir, gatewayId: settings.gatewayId }),
+    Extensions.layer(settings.extensionServices.map(extensionService)),
+    CredentialVault.layer({
+      key: Option.getOrUndefined(settings.credentialKey),
+      file: Option.getOrUndefined(settings.credentialKeyFile),
+    }),
     driver(settings),
     Layer.succeed(DrainSettings, {
       batch: settings.drainBatch,
@@ -127,12 +138,14 @@ export const layer = (settings: GatewaySettings) => {
 
   const services = ServiceRoutes.layer.pipe(Layer.provide(ServiceGate.layer), Layer.provide(Directory.layer))
 
-  const configuration = Layer.provide(Configuration.layer, ProviderContribution.none)
+  const configuration = Layer.provide(Configuration.layer, AttachedProviders.layer)
 
   return Layer.mergeAll(clientListeners(settings), healthListener(settings), probe).pipe(
     Layer.provideMerge(services),
-    Layer.provideMerge(Layer.mergeAll(SandboxActor.layer, Reconciler.layer)),
-    Layer.provideMerge(Layer.mergeAll(streams, SessionStream.layer, ClusterEdges.serverLayer)),
+    Layer.provideMerge(Layer.mergeAll(SandboxActor.layer, Reconciler.layer, CredentialRotation.layer)),
+    Layer.provideMerge(
+      Layer.mergeAll(streams, ConfigPush.layer, SessionStream.layer, ClusterEdges.serverLayer),
+    ),
     Layer.provideMerge(Arrivals.layer),
     Layer.provideMerge(Isolation.layer),
     Layer.provideMerge(Drain.layer),

@@ -27,9 +27,16 @@ export interface Subscription {
 export class ChangeFlags {
   readonly #changed = new Map<string, Set<ChangeKind>>()
   readonly #waiters = new Set<() => void>()
+  readonly #kinds: ReadonlySet<ChangeKind> | undefined
   #resync = false
 
+  /** `kinds`: what is of interest besides a resync; everything when absent. */
+  constructor(kinds?: ReadonlySet<ChangeKind>) {
+    this.#kinds = kinds
+  }
+
   add(change: Change): void {
+    if (change.kind !== "resync" && this.#kinds?.has(change.kind) === false) return
     if (change.kind === "resync") {
       this.#resync = true
       this.#changed.clear()
@@ -107,15 +114,17 @@ export class ChangeBus {
     return Effect.map(Effect.acquireRelease(attach, detach), (flags) => flags.subscription)
   }
 
-  /** Changes of all sandboxes from now on, until the scope closes. */
-  readonly subscribeAll: Effect.Effect<Subscription, never, Scope.Scope> = Effect.acquireRelease(
-    Effect.sync(() => {
-      const flags = new ChangeFlags()
-      this.#everything.add(flags)
-      return flags
-    }),
-    (flags) => Effect.sync(() => this.#everything.delete(flags)),
-  ).pipe(Effect.map((flags) => flags.subscription))
+  /** Changes of these kinds, or of all, of all sandboxes from now on, until the scope closes. */
+  subscribeAll(kinds?: ReadonlySet<ChangeKind>): Effect.Effect<Subscription, never, Scope.Scope> {
+    return Effect.acquireRelease(
+      Effect.sync(() => {
+        const flags = new ChangeFlags(kinds)
+        this.#everything.add(flags)
+        return flags
+      }),
+      (flags) => Effect.sync(() => this.#everything.delete(flags)),
+    ).pipe(Effect.map((flags) => flags.subscription))
+  }
 
   /** Subscribers at this moment. */
   get size(): number {

@@ -6,7 +6,7 @@ import { Context, Deferred, Effect, Either, Layer, Schedule, Schema, type Scope,
 import pg from "pg"
 import { limits } from "../domain/Limits.ts"
 import { Payload } from "./Announce.ts"
-import { type Change, ChangeBus, type Subscription } from "./ChangeBus.ts"
+import { type Change, ChangeBus, type ChangeKind, type Subscription } from "./ChangeBus.ts"
 import { Database } from "./Database.ts"
 import { connectionConfig, hangUp } from "./Postgres.ts"
 import { schemaName } from "./SchemaName.ts"
@@ -21,12 +21,15 @@ export class Changes extends Context.Tag("holdfast/Changes")<
     readonly subscribe: (sandboxId: string) => Effect.Effect<Subscription, never, Scope.Scope>
     /** Changes of all sandboxes, from the moment the stream runs. */
     readonly all: Stream.Stream<Change>
+    /** The same of those kinds only, with resyncs: what else happens does not fill the subscriber's flags. */
+    readonly of: (...kinds: ReadonlyArray<ChangeKind>) => Stream.Stream<Change>
   }
 >() {}
 
 const serviceOn = (bus: ChangeBus): Context.Tag.Service<Changes> => ({
   subscribe: (sandboxId) => bus.subscribe(sandboxId),
-  all: Stream.unwrapScoped(Effect.map(bus.subscribeAll, (subscription) => subscription.stream)),
+  all: Stream.unwrapScoped(Effect.map(bus.subscribeAll(), ({ stream }) => stream)),
+  of: (...kinds) => Stream.unwrapScoped(Effect.map(bus.subscribeAll(new Set(kinds)), ({ stream }) => stream)),
 })
 
 const decodePayload = Schema.decodeUnknownEither(Payload)

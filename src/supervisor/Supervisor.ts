@@ -15,7 +15,7 @@ import type { GrpcConnection } from "../wire/grpc/GrpcClient.ts"
 import { reportExit } from "./gateway/ExitReport.ts"
 import { GatewayLink, readTls } from "./gateway/GatewayLink.ts"
 import { makeQueue, pushLogs, queueLogger } from "./gateway/LogPush.ts"
-import { loadAtStart, pollSettings } from "./gateway/Settings.ts"
+import { Settings } from "./gateway/Settings.ts"
 import { TokenStore } from "./gateway/Token.ts"
 import { refreshToken } from "./gateway/TokenRefresh.ts"
 import { makeLog } from "./Log.ts"
@@ -76,9 +76,9 @@ const supervise = (
       environment: config.environment,
       sandboxVariables: config.userEnvironment,
     })
-    const settings = { link, sandboxId: config.sandboxId, launcher }
+    const settings = yield* Settings.make({ link, sandboxId: config.sandboxId, launcher })
     yield* Effect.forkScoped(refreshToken(link))
-    const revision = yield* loadAtStart(settings)
+    yield* settings.load
 
     const spec = availableSpec(config.main, launcher)
     if (!launcher.find(spec.command[0])) {
@@ -114,17 +114,17 @@ const supervise = (
       log,
       relays: new Relays({ ssh, streams, fence, log }),
       onAccepted: (connection) => {
+        if (current === undefined || current.draining) settings.connected()
         current = connection
       },
+      onConfigChanged: (spreadMs) => settings.changed(spreadMs),
     }).pipe(Effect.scoped, Effect.forkScoped)
     // Before the connections go, so that clients hear of the end.
     yield* Effect.addFinalizer(() => Effect.promise(() => streams.close("the supervisor ends")))
     yield* Effect.forkScoped(
-      pollSettings(
-        settings,
+      settings.follow(
         () => Math.max(config.configPollMs, advice.configPollMs),
         () => current,
-        revision,
       ),
     )
 

@@ -50,6 +50,7 @@ const capabilities: SupervisorCapabilities = {
   redirect: true,
   fence: false,
   exec: false,
+  configPush: false,
   liveChannelIds: [],
 }
 

@@ -70,7 +70,7 @@ describe("a change bus", () => {
           const bus = new ChangeBus()
           const a = yield* bus.subscribe("a")
           const b = yield* bus.subscribe("b")
-          const all = yield* bus.subscribeAll
+          const all = yield* bus.subscribeAll()
           const waiting = yield* Effect.fork(b.take)
           bus.publish({ kind: "sandbox", sandboxId: "a" })
           expect(yield* a.take).toEqual([{ kind: "sandbox", sandboxId: "a" }])
@@ -115,7 +115,7 @@ describe("a change bus", () => {
       Effect.scoped(
         Effect.gen(function* () {
           yield* bus.subscribe("a")
-          yield* bus.subscribeAll
+          yield* bus.subscribeAll()
           expect(bus.size).toBe(2)
         }),
       ),

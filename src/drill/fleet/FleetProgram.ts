@@ -76,6 +76,7 @@ const fleet = (spec: FleetSpec) =>
             if (!up) attached += 1
             up = true
           },
+          onConfigChanged: () => undefined,
         })
       }).pipe(Effect.scoped)
 

@@ -7,6 +7,7 @@ import { Status, type StatusCode } from "../../domain/Status.ts"
 import { type ClientTlsOptions, GrpcConnection } from "../../wire/grpc/GrpcClient.ts"
 import { type GrpcError, grpcError, toGrpcError } from "../../wire/grpc/GrpcError.ts"
 import { callUnary } from "../../wire/grpc/Typed.ts"
+import type { CalledMethod } from "../../wire/Method.ts"
 import type { TlsFiles } from "../SupervisorConfig.ts"
 import { SupervisorError } from "../SupervisorError.ts"
 import type { TokenStore } from "./Token.ts"
@@ -99,6 +100,36 @@ export class GatewayLink {
     return Effect.tryPromise({
       try: (signal) =>
         callUnary(connection, method, request, { timeoutMs: limits.supervisorCallTimeoutMs, signal }),
+      catch: toGrpcError,
+    })
+  }
+
+  /** One call of a wire's method on a connection of its own. */
+  ask<I, O>(method: CalledMethod<I, O>, request: I): Effect.Effect<O, GrpcError> {
+    return this.connection.pipe(
+      Effect.flatMap((connection) => this.askOn(connection, method, request)),
+      Effect.scoped,
+      Effect.timeoutFail({
+        duration: limits.supervisorCallTimeoutMs,
+        onTimeout: () => grpcError(Status.DEADLINE_EXCEEDED, "no answer from the gateway in time"),
+      }),
+    )
+  }
+
+  /** One call of a wire's method on a connection that exists. */
+  askOn<I, O>(
+    connection: GrpcConnection,
+    method: CalledMethod<I, O>,
+    request: I,
+  ): Effect.Effect<O, GrpcError> {
+    return Effect.tryPromise({
+      try: async (signal) =>
+        method.decodeResponse(
+          await connection.unary(method.path, method.encodeRequest(request), {
+            timeoutMs: limits.supervisorCallTimeoutMs,
+            signal,
+          }),
+        ),
       catch: toGrpcError,
     })
   }

@@ -33,6 +33,8 @@ export interface SessionDependencies {
   readonly advice: GatewayAdvice
   readonly log: Log
   readonly onAccepted: (connection: GrpcConnection, accepted: SessionAccepted) => void
+  /** The configuration is to be read again, after a random wait up to that long. */
+  readonly onConfigChanged: (spreadMs: number) => void
 }
 
 /** A gateway asks for another session before this one is left; `url` is empty for the configured address. */
@@ -83,6 +85,7 @@ const hello = (call: SessionCall, connectionEpoch: bigint, dependencies: Session
         redirect: true,
         resume: true,
         exec: true,
+        configPush: true,
         liveChannelIds: [...relays.liveChannelIds],
       },
     },
@@ -132,7 +135,7 @@ const leaving = grpcError(Status.UNAVAILABLE, "the gateway is closing this conne
 const serve = (
   call: SessionCall,
   session: RelaySession,
-  { relays, log, advice: heeded }: SessionDependencies,
+  { relays, log, advice: heeded, onConfigChanged }: SessionDependencies,
   onMove: (request: MoveRequest) => void,
 ): Effect.Effect<never, GrpcError> =>
   receive(call).pipe(
@@ -152,6 +155,9 @@ const serve = (
           break
         case "holdfastMove":
           onMove(payload.value)
+          break
+        case "holdfastConfigChanged":
+          onConfigChanged(payload.value.spreadMs)
           break
         case "heartbeat":
           heeded.heed(payload.value.holdfast)

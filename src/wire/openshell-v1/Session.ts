@@ -36,6 +36,7 @@ const capabilitiesOf = (wire: Extension.SupervisorCapabilities): SupervisorCapab
   redirect: wire.redirect,
   fence: wire.fence,
   exec: wire.exec,
+  configPush: wire.configPush,
   liveChannelIds: wire.liveChannelIds,
 })
 
@@ -172,6 +173,8 @@ const gatewayMessageOf = ({ payload }: Wire.GatewayMessage): GatewayMessage => {
       return { _tag: "RelayClose", channelId: payload.value.channelId, reason: payload.value.reason }
     case "holdfastMove":
       return { _tag: "Move", url: payload.value.url, reason: payload.value.reason }
+    case "holdfastConfigChanged":
+      return { _tag: "ConfigChanged", spreadMs: payload.value.spreadMs }
     default:
       return { _tag: "Unknown" }
   }
@@ -194,6 +197,8 @@ const gatewayPayload = (message: GatewayMessage): GatewayPayload => {
       return { case: "relayClose", value: { channelId: message.channelId, reason: message.reason } }
     case "Move":
       return { case: "holdfastMove", value: { url: message.url, reason: message.reason } }
+    case "ConfigChanged":
+      return { case: "holdfastConfigChanged", value: { spreadMs: message.spreadMs } }
     case "Unknown":
       return { case: undefined }
   }

@@ -110,6 +110,7 @@ export class SimSupervisor {
           redirect: false,
           fence: true,
           exec: true,
+          configPush: false,
           liveChannelIds: [],
         },
       },

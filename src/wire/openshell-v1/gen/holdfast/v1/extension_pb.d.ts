@@ -67,6 +67,13 @@ export declare type SupervisorCapabilities = Message<"holdfast.v1.SupervisorCapa
    * @generated from field: repeated string live_channel_ids = 7;
    */
   liveChannelIds: string[];
+
+  /**
+   * The supervisor reads its configuration when it is told that it changed.
+   *
+   * @generated from field: bool config_push = 8;
+   */
+  configPush: boolean;
 };
 
 /**
@@ -183,6 +190,26 @@ export declare type SessionMove = Message<"holdfast.v1.SessionMove"> & {
 export declare const SessionMoveSchema: GenMessage<SessionMove>;
 
 /**
+ * Sent in GatewayMessage to a supervisor that announced config_push: read the configuration again.
+ *
+ * @generated from message holdfast.v1.ConfigChanged
+ */
+export declare type ConfigChanged = Message<"holdfast.v1.ConfigChanged"> & {
+  /**
+   * All supervisors may be told at once: wait a random time up to this.
+   *
+   * @generated from field: uint32 spread_ms = 1;
+   */
+  spreadMs: number;
+};
+
+/**
+ * Describes the message holdfast.v1.ConfigChanged.
+ * Use `create(ConfigChangedSchema)` to create a new message.
+ */
+export declare const ConfigChangedSchema: GenMessage<ConfigChanged>;
+
+/**
  * Sent in TcpForwardInit: the relay is a carrier of a resumable stream between this client and the supervisor.
  *
  * @generated from message holdfast.v1.StreamCarrier
@@ -201,6 +228,13 @@ export declare type StreamCarrier = Message<"holdfast.v1.StreamCarrier"> & {
    * @generated from field: string kind = 2;
    */
   kind: string;
+
+  /**
+   * The stream had a carrier before this one. For the gateway's statistics.
+   *
+   * @generated from field: bool resumed = 3;
+   */
+  resumed: boolean;
 };
 
 /**

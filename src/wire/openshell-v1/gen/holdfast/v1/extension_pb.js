@@ -11,7 +11,7 @@ import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file holdfast/v1/extension.proto.
  */
 export const file_holdfast_v1_extension = /*@__PURE__*/
-  fileDesc("Chtob2xkZmFzdC92MS9leHRlbnNpb24ucHJvdG8SC2hvbGRmYXN0LnYxIqsBChZTdXBlcnZpc29yQ2FwYWJpbGl0aWVzEhgKEGNvbm5lY3Rpb25fZXBvY2gYASABKAQSHgoWaW5zdGFuY2Vfc3RhcnRlZF9hdF9tcxgCIAEoAxIOCgZyZXN1bWUYAyABKAgSEAoIcmVkaXJlY3QYBCABKAgSDQoFZmVuY2UYBSABKAgSDAoEZXhlYxgGIAEoCBIYChBsaXZlX2NoYW5uZWxfaWRzGAcgAygJIpsBCgxTZXNzaW9uVGVybXMSDQoFZXBvY2gYASABKAQSDwoHcmVwbGljYRgCIAEoCRIaChJyZWNvbm5lY3RfZGVsYXlfbXMYAyABKA0SDQoFZmVuY2UYBCABKAgSFAoMcmVkaXJlY3RfdXJsGAUgASgJEioKBmFkdmljZRgGIAEoCzIaLmhvbGRmYXN0LnYxLlNlc3Npb25BZHZpY2UiRAoNU2Vzc2lvbkFkdmljZRIbChNyZWNvbm5lY3Rfc3ByZWFkX21zGAEgASgNEhYKDmNvbmZpZ19wb2xsX21zGAIgASgNIioKC1Nlc3Npb25Nb3ZlEgsKA3VybBgBIAEoCRIOCgZyZWFzb24YAiABKAkiKgoNU3RyZWFtQ2FycmllchILCgNrZXkYASABKAwSDAoEa2luZBgCIAEoCSJYCgpSZWxheUZlbmNlEg0KBWVwb2NoGAEgASgEEioKBnN0cmVhbRgCIAEoCzIaLmhvbGRmYXN0LnYxLlN0cmVhbUNhcnJpZXISDwoHYmluZGluZxgDIAEoCWIGcHJvdG8z");
+  fileDesc("Chtob2xkZmFzdC92MS9leHRlbnNpb24ucHJvdG8SC2hvbGRmYXN0LnYxIsABChZTdXBlcnZpc29yQ2FwYWJpbGl0aWVzEhgKEGNvbm5lY3Rpb25fZXBvY2gYASABKAQSHgoWaW5zdGFuY2Vfc3RhcnRlZF9hdF9tcxgCIAEoAxIOCgZyZXN1bWUYAyABKAgSEAoIcmVkaXJlY3QYBCABKAgSDQoFZmVuY2UYBSABKAgSDAoEZXhlYxgGIAEoCBIYChBsaXZlX2NoYW5uZWxfaWRzGAcgAygJEhMKC2NvbmZpZ19wdXNoGAggASgIIpsBCgxTZXNzaW9uVGVybXMSDQoFZXBvY2gYASABKAQSDwoHcmVwbGljYRgCIAEoCRIaChJyZWNvbm5lY3RfZGVsYXlfbXMYAyABKA0SDQoFZmVuY2UYBCABKAgSFAoMcmVkaXJlY3RfdXJsGAUgASgJEioKBmFkdmljZRgGIAEoCzIaLmhvbGRmYXN0LnYxLlNlc3Npb25BZHZpY2UiRAoNU2Vzc2lvbkFkdmljZRIbChNyZWNvbm5lY3Rfc3ByZWFkX21zGAEgASgNEhYKDmNvbmZpZ19wb2xsX21zGAIgASgNIioKC1Nlc3Npb25Nb3ZlEgsKA3VybBgBIAEoCRIOCgZyZWFzb24YAiABKAkiIgoNQ29uZmlnQ2hhbmdlZBIRCglzcHJlYWRfbXMYASABKA0iOwoNU3RyZWFtQ2FycmllchILCgNrZXkYASABKAwSDAoEa2luZBgCIAEoCRIPCgdyZXN1bWVkGAMgASgIIlgKClJlbGF5RmVuY2USDQoFZXBvY2gYASABKAQSKgoGc3RyZWFtGAIgASgLMhouaG9sZGZhc3QudjEuU3RyZWFtQ2FycmllchIPCgdiaW5kaW5nGAMgASgJYgZwcm90bzM");
 
 /**
  * Describes the message holdfast.v1.SupervisorCapabilities.
@@ -42,16 +42,23 @@ export const SessionMoveSchema = /*@__PURE__*/
   messageDesc(file_holdfast_v1_extension, 3);
 
 /**
+ * Describes the message holdfast.v1.ConfigChanged.
+ * Use `create(ConfigChangedSchema)` to create a new message.
+ */
+export const ConfigChangedSchema = /*@__PURE__*/
+  messageDesc(file_holdfast_v1_extension, 4);
+
+/**
  * Describes the message holdfast.v1.StreamCarrier.
  * Use `create(StreamCarrierSchema)` to create a new message.
  */
 export const StreamCarrierSchema = /*@__PURE__*/
-  messageDesc(file_holdfast_v1_extension, 4);
+  messageDesc(file_holdfast_v1_extension, 5);
 
 /**
  * Describes the message holdfast.v1.RelayFence.
  * Use `create(RelayFenceSchema)` to create a new message.
  */
 export const RelayFenceSchema = /*@__PURE__*/
-  messageDesc(file_holdfast_v1_extension, 5);
+  messageDesc(file_holdfast_v1_extension, 6);
 

@@ -6,7 +6,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { RelayFence, SessionAdvice, SessionMove, SessionTerms, SupervisorCapabilities } from "../../holdfast/v1/extension_pb.js";
+import type { ConfigChanged, RelayFence, SessionAdvice, SessionMove, SessionTerms, SupervisorCapabilities } from "../../holdfast/v1/extension_pb.js";
 
 /**
  * Describes the file openshell/v1/session.proto.
@@ -102,6 +102,14 @@ export declare type GatewayMessage = Message<"openshell.v1.GatewayMessage"> & {
      */
     value: SessionMove;
     case: "holdfastMove";
+  } | {
+    /**
+     * Holdfast extension: sent only to supervisors that announced it.
+     *
+     * @generated from field: holdfast.v1.ConfigChanged holdfast_config_changed = 47002;
+     */
+    value: ConfigChanged;
+    case: "holdfastConfigChanged";
   } | { case: undefined; value?: undefined };
 };
 
