@@ -8,11 +8,13 @@ import type { NewSandbox, SandboxName, SandboxQuery } from "../domain/SandboxReq
 import { Driver } from "../driver/Driver.ts"
 import * as Phase from "../sandbox/Phase.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
+import { transaction } from "../store/Database.ts"
 import { Sandboxes } from "../store/Sandboxes.ts"
 import { openShellAccess as access } from "./Access.ts"
 import { acrossWorkspaces, inWorkspace, sandboxByName } from "./Lookup.ts"
 import { unary } from "./Operation.ts"
 import { petname } from "./Petname.ts"
+import { requireAttachable } from "./ProviderAttachment.ts"
 import * as Validate from "./Validate.ts"
 
 /** The main process of a sandbox that asks for none (wire contract 2.2). */
@@ -21,7 +23,11 @@ const defaultMain = { command: ["/bin/bash", "-l"], tty: true } as const
 const createSandbox = unary(access.createSandbox, (request: NewSandbox, caller) =>
   Effect.gen(function* () {
     const name = request.name === "" ? petname() : request.name
-    const spec = request.spec.command.length > 0 ? request.spec : { ...request.spec, ...defaultMain }
+    const spec = {
+      ...request.spec,
+      ...(request.spec.command.length > 0 ? {} : defaultMain),
+      providers: [...new Set(request.spec.providers)],
+    }
     yield* Validate.objectName(name)
     yield* Validate.spec(spec)
     yield* Validate.metadata(request.labels, request.annotations)
@@ -33,7 +39,7 @@ const createSandbox = unary(access.createSandbox, (request: NewSandbox, caller) 
     const { token } = yield* tokens.mint(id)
     yield* driver.validate({ id, name, workspace, spec, token })
     const sandboxes = yield* Sandboxes
-    yield* sandboxes.insert({
+    const insert = sandboxes.insert({
       id,
       workspace,
       name,
@@ -45,6 +51,9 @@ const createSandbox = unary(access.createSandbox, (request: NewSandbox, caller) 
       spec,
       status: Phase.initial(nowMs),
     })
+    yield* spec.providers.length === 0
+      ? insert
+      : transaction(Effect.zipRight(requireAttachable(workspace, spec.providers), insert))
     const actors = yield* SandboxActors
     return yield* actors.ask(id, (actor) => actor.Provision(), limits.lifecycleTimeoutMs)
   }),

@@ -1,20 +1,13 @@
-/** What supervisors call besides relays and logs: the session, configuration, exit, tokens. */
-import { Clock, Effect, Redacted } from "effect"
-import { SandboxTokens } from "../auth/SandboxTokens.ts"
-import { InvalidArgument, PermissionDenied } from "../domain/Errors.ts"
+/** What supervisors call besides relays and logs: the session, and the end of their main process. */
+import { Effect } from "effect"
+import { InvalidArgument } from "../domain/Errors.ts"
 import type { GatewayMessage, SupervisorMessage } from "../domain/Session.ts"
-import type { InferenceBundle, IssuedToken, MainExit, TokenRefresh } from "../domain/SupervisorCalls.ts"
+import type { MainExit } from "../domain/SupervisorCalls.ts"
 import { SessionStream } from "../edge/SessionStream.ts"
 import { SandboxActors } from "../sandbox/SandboxActors.ts"
-import { openShellAccess as access, inferenceAccess } from "./Access.ts"
-import { sandboxById } from "./Lookup.ts"
+import { openShellAccess as access } from "./Access.ts"
 import { type Exchange, Lasting, streaming, unary } from "./Operation.ts"
-import { ownSandbox, type Principal } from "./Principal.ts"
-
-const sandboxOf = (principal: Principal): Effect.Effect<string, PermissionDenied> =>
-  principal.kind === "sandbox"
-    ? Effect.succeed(principal.sandboxId)
-    : Effect.fail(new PermissionDenied({ message: "supervisor RPCs require a sandbox principal" }))
+import { ownSandbox, sandboxOf } from "./Principal.ts"
 
 const connectSupervisor = streaming(
   access.connectSupervisor,
@@ -39,44 +32,7 @@ const reportMainProcessExit = unary(access.reportMainProcessExit, (exit: MainExi
   }),
 )
 
-const getSandboxProviderEnvironment = unary(
-  access.getSandboxProviderEnvironment,
-  (sandboxId: string, caller) =>
-    Effect.gen(function* () {
-      yield* sandboxById(caller, sandboxId)
-      // Providers come with a later release; a sandbox without any has an empty environment.
-      return undefined
-    }),
-)
-
-const refreshSandboxToken = unary(
-  access.refreshSandboxToken,
-  ({ extensionServiceNames }: TokenRefresh, caller) =>
-    Effect.gen(function* () {
-      const sandboxId = yield* sandboxOf(caller.principal)
-      if (extensionServiceNames.length > 0)
-        return yield* new PermissionDenied({
-          message: `extension service '${extensionServiceNames[0]}' is not selected by the sandbox policy`,
-        })
-      yield* sandboxById(caller, sandboxId)
-      const tokens = yield* SandboxTokens
-      const { token, expiresAtMs } = yield* tokens.mint(sandboxId)
-      return { token: Redacted.value(token), expiresAtMs } satisfies IssuedToken
-    }),
-)
-
-const getInferenceBundle = unary(inferenceAccess.getInferenceBundle, (_: unknown, caller) =>
-  Effect.gen(function* () {
-    yield* sandboxById(caller, yield* sandboxOf(caller.principal))
-    const generatedAtMs = yield* Clock.currentTimeMillis
-    return { revision: "0".repeat(16), generatedAtMs } satisfies InferenceBundle
-  }),
-)
-
 export const supervisorOperations = {
   connect: connectSupervisor,
   reportExit: reportMainProcessExit,
-  providerEnvironment: getSandboxProviderEnvironment,
-  refreshToken: refreshSandboxToken,
-  inferenceBundle: getInferenceBundle,
 }

@@ -18,9 +18,10 @@ export const credentialKeysFile = "credential.keys"
 
 const refuse = (message: string) => new FailedPrecondition({ message })
 
-/** Standard or URL-safe base64, with or without padding; undefined unless it is exactly one key. */
+/** Standard or URL-safe base64, or 64 hex digits; undefined unless it is exactly one key. */
 const bytesOf = (text: string): Buffer | undefined => {
   const trimmed = text.trim()
+  if (/^[0-9a-f]{64}$/i.test(trimmed)) return Buffer.from(trimmed, "hex")
   if (!/^[\w+/-]+=*$/.test(trimmed)) return undefined
   const bytes = Buffer.from(trimmed, "base64")
   return bytes.length === keyBytes ? bytes : undefined

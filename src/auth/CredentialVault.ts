@@ -4,6 +4,9 @@ import { FailedPrecondition, Internal } from "../domain/Errors.ts"
 import { type CredentialKeySettings, loadKeys } from "./CredentialKeys.ts"
 import { type EncryptionKey, fingerprintOf, open, type Place, rewrap, seal } from "./Envelope.ts"
 
+/** Where the vault finds the credentials of the provider with that id. */
+export const placeOf = (id: string): Place => ({ table: "providers", id, column: "sealed_credentials" })
+
 type Secrets = Readonly<Record<string, string>>
 
 export class CredentialVault extends Context.Tag("holdfast/CredentialVault")<

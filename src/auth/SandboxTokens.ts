@@ -124,6 +124,10 @@ const make = (settings: SandboxTokenSettings) =>
           const known = recall(digest, nowMs)
           if (known !== undefined) return known
           const header = headerOf(token)
+          if (header.typ === "openshell-ext+jwt")
+            return yield* new Unauthenticated({
+              message: "extension tokens cannot authenticate to the gateway",
+            })
           if (typeof header.kid !== "string")
             return yield* new Unauthenticated({ message: "invalid token: missing kid" })
           if (header.kid !== keys.kid)

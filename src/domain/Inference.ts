@@ -60,3 +60,6 @@ export interface InferenceBundle {
   readonly revision: string
   readonly generatedAtMs: number
 }
+
+/** A route as a client sees it. */
+export type SeenRoute = Omit<InferenceRoute, "id" | "createdAtMs">

@@ -1,4 +1,6 @@
 /** Providers: credentials and configuration of a service outside, which sandboxes are given by name. */
+import type { Sandbox } from "./Sandbox.ts"
+
 type StringMap = Readonly<Record<string, string>>
 
 export interface Provider {
@@ -62,6 +64,12 @@ export interface Attachment {
   /** 0: not asked for. */
   readonly expectedResourceVersion: number
   readonly workspace: string
+}
+
+/** The sandbox after the change, and whether there was anything to change. */
+export interface AttachmentChange {
+  readonly sandbox: Sandbox
+  readonly changed: boolean
 }
 
 export interface RefreshQuery {

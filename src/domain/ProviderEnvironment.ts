@@ -13,9 +13,15 @@ export interface CredentialBinding {
   readonly workloadCredentialHandle: string
 }
 
+export interface EnvironmentQuery {
+  readonly sandboxId: string
+  readonly supportsStaticCredentialBindings: boolean
+}
+
 export interface ProviderEnvironment {
   readonly environment: Readonly<Record<string, string>>
-  readonly revision: bigint
+  /** 64 bits as a decimal number; `0` without providers. */
+  readonly revision: string
   readonly credentialExpiresAtMs: Readonly<Record<string, number>>
   readonly staticCredentialBindings: Readonly<Record<string, CredentialBinding>>
 }
@@ -58,16 +64,16 @@ const isExpired = (provider: Provider, key: string, nowMs: number): boolean => {
 
 /**
  * A change detector: it differs when the attached providers, their records or the set of expired credentials
- * differ. 0 without providers.
+ * differ. `0` without providers.
  */
-export const revisionOf = (providers: ReadonlyArray<Provider>, nowMs: number): bigint => {
-  if (providers.length === 0) return 0n
+export const revisionOf = (providers: ReadonlyArray<Provider>, nowMs: number): string => {
+  if (providers.length === 0) return "0"
   const parts = providers.map((provider) => [
     provider.id,
     provider.resourceVersion,
     provider.credentialKeys.filter((key) => isExpired(provider, key, nowMs)).toSorted(),
   ])
-  return createHash("sha256").update(JSON.stringify(parts)).digest().readBigUInt64LE(0)
+  return createHash("sha256").update(JSON.stringify(parts)).digest().readBigUInt64LE(0).toString()
 }
 
 const handleOf = (provider: Provider, key: string): string =>

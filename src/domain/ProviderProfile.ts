@@ -69,3 +69,30 @@ export interface ProfileDiagnostic {
   readonly message: string
   readonly severity: "error" | "warning"
 }
+
+export interface ProfileDrafts {
+  readonly workspace: string
+  readonly profiles: ReadonlyArray<ProfileDraft>
+}
+
+/** A profile as a client sees it. */
+export interface SeenProfile {
+  readonly id: string
+  readonly displayName: string
+  readonly description: string
+  readonly category: string
+  readonly inferenceCapable: boolean
+  readonly credentials: ReadonlyArray<{ readonly name: string; readonly envVars: ReadonlyArray<string> }>
+  readonly endpoints: ReadonlyArray<string>
+}
+
+export interface ProfilePage {
+  readonly limit: number
+  readonly offset: number
+  readonly workspace: string
+}
+
+export interface ProfileName {
+  readonly id: string
+  readonly workspace: string
+}

@@ -19,12 +19,15 @@ export interface TokenRefresh {
 
 export interface IssuedToken {
   readonly token: string
+  /** 0: never. */
   readonly expiresAtMs: number
 }
 
-/** Where a sandbox's inference goes. */
-export interface InferenceBundle {
-  /** Hex; changes whenever the routes do. */
-  readonly revision: string
-  readonly generatedAtMs: number
+/** With which a sandbox speaks to a service beside the gateway. */
+export interface ExtensionCredential extends IssuedToken {
+  readonly serviceName: string
+}
+
+export interface RefreshedToken extends IssuedToken {
+  readonly extensionCredentials: ReadonlyArray<ExtensionCredential>
 }

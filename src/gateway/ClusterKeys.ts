@@ -2,6 +2,7 @@
 import { hostname } from "node:os"
 import path from "node:path"
 import { Config, ConfigProvider, Effect } from "effect"
+import { ensureCredentialKeys } from "../auth/CredentialKeys.ts"
 import { ensureJwtKeys } from "../auth/JwtKeys.ts"
 import type { PkiError } from "../auth/KeyFiles.ts"
 import { ensureCa, issueReplica } from "../auth/PeerCertificates.ts"
@@ -46,7 +47,7 @@ export const issuePeerCertificate = (
     ]
   })
 
-/** `<out>/peer-ca` and `<out>/jwt`; what exists is kept. The lines to print name them. */
+/** `<out>/peer-ca`, `<out>/jwt` and `<out>/credentials`; what exists is kept. The lines to print name them. */
 export const createClusterKeys = (options: {
   readonly out: string
   readonly clusterId?: string | undefined
@@ -57,5 +58,5 @@ export const createClusterKeys = (options: {
     const jwt = path.join(options.out, "jwt")
     yield* ensureCa(ca, options.clusterId ?? settings.clusterId)
     yield* ensureJwtKeys(jwt)
-    return [ca, jwt]
+    return [ca, jwt, yield* ensureCredentialKeys(path.join(options.out, "credentials"))]
   })

@@ -8,6 +8,7 @@
  */
 import { mkdirSync, realpathSync } from "node:fs"
 import { Data, Effect, type Scope } from "effect"
+import { ensureCredentialKeys } from "../auth/CredentialKeys.ts"
 import { ensureJwtKeys } from "../auth/JwtKeys.ts"
 import { limits } from "../domain/Limits.ts"
 import { Driver } from "../driver/Driver.ts"
@@ -199,6 +200,7 @@ export const start = (
     const frontDoorUrl = `http://${Ports.host}:${port}`
     const { url: databaseUrl, postgres } = yield* database(options, stateDir, Ports.postgresPort(port))
     yield* ensureJwtKeys(Settings.jwtDirectory(stateDir))
+    yield* ensureCredentialKeys(Settings.credentialDirectory(stateDir))
     yield* stopSandboxesAtEnd(stateDir, frontDoorUrl)
 
     const set = ReplicaSet.make({

@@ -1,6 +1,7 @@
 /** The settings of a replica of a local cluster, as the environment of `holdfast gateway run`. */
 import { mkdir, writeFile } from "node:fs/promises"
 import path from "node:path"
+import { credentialKeysFile } from "../auth/CredentialKeys.ts"
 import type { PeerFiles } from "../auth/PeerCertificates.ts"
 import { limits } from "../domain/Limits.ts"
 import { host, type ReplicaPorts } from "./Ports.ts"
@@ -18,6 +19,8 @@ export interface ReplicaSettings {
 }
 
 export const jwtDirectory = (stateDir: string): string => path.join(stateDir, "jwt")
+/** The key that encrypts the credentials of providers is kept in it. */
+export const credentialDirectory = (stateDir: string): string => path.join(stateDir, "credentials")
 export const pkiDirectory = (stateDir: string): string => path.join(stateDir, "pki")
 export const logFileOf = (stateDir: string, name: string): string =>
   path.join(stateDir, "logs", `${name}.log`)
@@ -35,6 +38,7 @@ export const environmentOf = (settings: ReplicaSettings): Readonly<Record<string
   HOLDFAST_PEER_CERT: settings.peerFiles.cert,
   HOLDFAST_PEER_KEY: settings.peerFiles.key,
   HOLDFAST_JWT_DIR: jwtDirectory(settings.stateDir),
+  HOLDFAST_CREDENTIAL_KEY_FILE: path.join(credentialDirectory(settings.stateDir), credentialKeysFile),
   HOLDFAST_PUBLIC_URL: settings.publicUrl,
   HOLDFAST_STATE_DIR: settings.stateDir,
   HOLDFAST_DRIVER: "process",

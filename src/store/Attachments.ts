@@ -44,7 +44,7 @@ const make = Effect.gen(function* () {
     announce: (sandboxIds) =>
       Effect.forEach(
         sandboxIds,
-        (id) => announce("sandbox", id, sql<object>`SELECT id FROM sandboxes WHERE id = ${id}`),
+        (id) => announce("config", id, sql<object>`SELECT id FROM sandboxes WHERE id = ${id}`),
         { discard: true },
       ).pipe(guard("provider announce")),
   })

@@ -25,8 +25,6 @@ export class InferenceRoutes extends Context.Tag("holdfast/InferenceRoutes")<
     readonly ofWorkspace: (workspace: string) => Effect.Effect<ReadonlyArray<InferenceRoute>, Unavailable>
     /** Whether there was one. */
     readonly remove: (workspace: string, routeName: string) => Effect.Effect<boolean, Unavailable>
-    /** Names of the routes of the workspace that go to the provider. */
-    readonly using: (workspace: string, provider: string) => Effect.Effect<ReadonlyArray<string>, Unavailable>
   }
 >() {}
 
@@ -95,13 +93,6 @@ const make = Effect.gen(function* () {
         RETURNING id`.pipe(
         Effect.map((rows) => rows.length > 0),
         guard("inference route remove"),
-      ),
-    using: (workspace, provider) =>
-      sql`SELECT * FROM inference_routes WHERE workspace = ${workspace} AND provider_name = ${provider}
-        ORDER BY route_name`.pipe(
-        Effect.flatMap(decode),
-        Effect.map((routes) => routes.map(({ routeName }) => routeName)),
-        guard("inference routes of a provider"),
       ),
   })
 })

@@ -156,7 +156,6 @@ describe.each(dialects)("inference routes on %s", (dialect) => {
         const second = yield* routes.put({ ...route, modelId: "n", timeoutSecs: 0 })
         expect(second).toEqual({ ...first, modelId: "n", timeoutSecs: 0, version: 2 })
         expect(yield* routes.get("default", "inference.local")).toEqual(Option.some(second))
-        expect(yield* routes.using("default", "p")).toEqual(["inference.local"])
         yield* routes.put({ ...route, routeName: "sandbox-system", providerName: "q" })
         const all = yield* routes.ofWorkspace("default")
         expect(all.map(({ routeName }) => routeName)).toEqual(["inference.local", "sandbox-system"])

@@ -5,8 +5,11 @@ import { lazily, type TreeContext } from "../Tree.ts"
 export const addKeyCommands = (gateway: Command, context: TreeContext): void => {
   gateway
     .command("create-keys")
-    .description("make the certificate authority and the token key of a cluster, once")
-    .requiredOption("--out <directory>", "gets peer-ca/ and jwt/; keys that exist there are kept")
+    .description("make the certificate authority, the token key and the credential key of a cluster, once")
+    .requiredOption(
+      "--out <directory>",
+      "gets peer-ca/, jwt/ and credentials/; keys that exist there are kept",
+    )
     .option("--cluster-id <id>", "name of the cluster (HOLDFAST_CLUSTER_ID, else holdfast)")
     .action(lazily(context, async () => (await import("../commands/GatewayKeys.ts")).createKeys))
   gateway
