@@ -90,7 +90,7 @@ export const bugs = {
           ),
       }),
     }),
-    28,
+    120,
   ),
   "slot-forgotten": bug("a relay gives its slot back when it opens", 60, () => ({
     actor: (actor) => ({
