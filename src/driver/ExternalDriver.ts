@@ -100,6 +100,8 @@ const make = (config: ExternalDriverConfig) =>
         ),
         // An earlier attempt whose answer was lost.
         Effect.catchTag("AlreadyExists", () => Effect.void),
+        // A failed create has no record, so nobody would ever remove what the driver made nevertheless.
+        Effect.onError(() => Effect.ignore(link.call(Methods.deleteSandbox, () => sandbox, computeQueryMs))),
         Effect.zipRight(ordered(sandbox)),
       )
 

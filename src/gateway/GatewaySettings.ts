@@ -5,7 +5,7 @@ import { Config, ConfigProvider, Effect, Either, Option } from "effect"
 import type { HostPort } from "../cluster/ClusterConfig.ts"
 import { InvalidArgument } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
-import { levelNames, levelOf } from "../observe/Logs.ts"
+import * as Logs from "../observe/Logs.ts"
 import { type Environment, type Flags, type Gathered, gather } from "./config/Gather.ts"
 import { configName, problemsOf } from "./config/Judge.ts"
 import { defaultServiceDomain } from "./config/OpenShellVariables.ts"
@@ -44,8 +44,8 @@ const settings = {
   logLevel: Config.string("LOG_LEVEL").pipe(
     Config.withDefault("info"),
     Config.validate({
-      message: `expected one of ${levelNames.join(", ")}`,
-      validation: (name) => levelOf(name) !== undefined,
+      message: `expected one of ${Logs.levelNames.join(", ")}`,
+      validation: (name) => Logs.levelOf(name) !== undefined,
     }),
   ),
   tlsCert: Config.option(Config.string("TLS_CERT")),
@@ -201,13 +201,17 @@ export const inspect = (flags: Flags, environment: Environment): Effect.Effect<I
     return { ...gathered, problems, settings: sound ? complete(raw.right) : undefined }
   })
 
-/** `inspect` for whoever needs the settings; the refusal has a line for each problem. */
+/** `inspect` for whoever needs the settings; the refusal has a line for each problem, and notes are logged. */
 export const load = (
   flags: Flags,
   environment: Environment,
 ): Effect.Effect<GatewaySettings, InvalidArgument> =>
-  Effect.flatMap(inspect(flags, environment), ({ settings, problems }) =>
-    settings === undefined
-      ? new InvalidArgument({ message: problems.map(lineOf).join("\n") })
-      : Effect.succeed(settings),
-  )
+  Effect.gen(function* () {
+    const { settings: sound, problems, notes } = yield* inspect(flags, environment)
+    if (sound === undefined) return yield* new InvalidArgument({ message: problems.map(lineOf).join("\n") })
+    yield* Effect.provide(
+      Effect.forEach(notes, (note) => Effect.logWarning(lineOf(note))),
+      Logs.layer,
+    )
+    return sound
+  })

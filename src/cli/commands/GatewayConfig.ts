@@ -28,11 +28,12 @@ const sourceText = ({ name, source }: EffectiveSetting): string => {
 /** One line for each problem on standard output, as a compiler writes them. */
 export const configCheck = (invocation: Invocation, flags: Flags, environment: Environment): CommandEffect =>
   Effect.gen(function* () {
-    const { file, problems } = yield* inspect(flags, environment)
+    const { file, problems, notes } = yield* inspect(flags, environment)
     const ok = problems.length === 0
-    if (invocation.globals.output === "json") yield* printJson({ ok, file: file ?? null, problems })
+    if (invocation.globals.output === "json") yield* printJson({ ok, file: file ?? null, problems, notes })
     else if (ok) yield* print(`${file ?? "the settings"}: ok\n`)
     else yield* print(problems.map((problem) => `${lineOf(problem)}\n`).join(""))
+    for (const note of notes) yield* say(`note: ${lineOf(note)}`)
     return ok ? 0 : refusedExitCode
   })
 

@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { limits } from "../../domain/Limits.ts"
 import { type SettingName, settingNames, variableOf } from "../SettingsTable.ts"
 import * as ConfigFile from "./ConfigFile.ts"
+import { notesOn } from "./Notes.ts"
 import { fromOpenShell } from "./OpenShellVariables.ts"
 import type { Given, Problem } from "./Problem.ts"
 
@@ -18,6 +19,8 @@ export interface Gathered {
   /** Settings without an entry have their defaults. */
   readonly given: ReadonlyMap<SettingName, Given>
   readonly problems: ReadonlyArray<Problem>
+  /** What does no harm and was hardly meant. */
+  readonly notes: ReadonlyArray<Problem>
 }
 
 /** Variables that name the file, strongest first. */
@@ -77,5 +80,5 @@ export const gather = (flags: Flags, environment: Environment): Effect.Effect<Ga
         read?.values.get(name)
       if (found !== undefined) given.set(name, found)
     }
-    return { file, given, problems: read?.problems ?? [] }
+    return { file, given, problems: read?.problems ?? [], notes: notesOn(environment) }
   })

@@ -1,5 +1,5 @@
 /** A gateway whose sandboxes another program runs: with it, without it, and after it came back. */
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -31,10 +31,13 @@ describe("a gateway with a driver in another process", () => {
   let cluster: TestCluster
   let program: DriverProcess
   beforeAll(async () => {
+    const config = join(directory, "holdfast.toml")
+    writeFileSync(config, `[holdfast]\ndriver = "external"\ndriver_socket = "${socketPath}"\n`)
     cluster = await TestCluster.start({
       replicas: 1,
       database: "sqlite",
-      environment: () => ({ HOLDFAST_DRIVER: "external", HOLDFAST_DRIVER_SOCKET: socketPath }),
+      // Empty is as good as not set, so that the file speaks.
+      environment: () => ({ HOLDFAST_DRIVER: "", HOLDFAST_CONFIG: config }),
     })
     program = new DriverProcess({
       socketPath,

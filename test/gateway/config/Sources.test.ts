@@ -101,6 +101,23 @@ describe("OpenShell's variables", () => {
 })
 
 describe("an inspection", () => {
+  it("notes variables that were meant for a gateway and are not read", async () => {
+    const environment = {
+      OPENSHELL_OIDC_ISSUER: "https://issuer",
+      HOLDFAST_LISTNE: "127.0.0.1:1",
+      HOLDFAST_LISTEN: "",
+      HOLDFAST_GATEWAY: "http://127.0.0.1:1",
+      // What Kubernetes sets for a service of that name.
+      HOLDFAST_PORT: "tcp://10.0.0.1:8080",
+      HOLDFAST_SERVICE_HOST: "10.0.0.1",
+    }
+    const { notes } = await Effect.runPromise(inspect({}, environment))
+    expect(notes.map(lineOf)).toEqual([
+      "HOLDFAST_LISTNE: no setting; did you mean HOLDFAST_LISTEN?",
+      "OPENSHELL_OIDC_ISSUER: this gateway has no such setting and does not read it",
+    ])
+  })
+
   it("shows what holds and who said so, and no secret", async () => {
     const config = write('[holdfast]\nlisten = ["127.0.0.1:1", "127.0.0.1:2"]\n[holdfast.drain]\nbatch = 9\n')
     const inspection = await Effect.runPromise(inspect({ config, name: "r7" }, required))
