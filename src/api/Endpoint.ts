@@ -61,7 +61,11 @@ const run = async <A, R>(
         const error = outcome(exit)
         metrics.grpcRequests.inc({ method, code: statusName(error?.code ?? Status.OK) })
         if (error === undefined) return
-        if (error.code === Status.INTERNAL && Exit.isFailure(exit))
+        // A GrpcError of ours is what a peer's bytes deserve: it must not fill the log with traces.
+        const failure = Exit.isFailure(exit)
+          ? Option.getOrUndefined(Cause.failureOption(exit.cause))
+          : undefined
+        if (error.code === Status.INTERNAL && Exit.isFailure(exit) && !(failure instanceof GrpcError))
           yield* Effect.logError("Call failed", exit.cause)
         else yield* Effect.logInfo("Call refused", { code: statusName(error.code), reason: error.message })
       }).pipe(Effect.annotateLogs({ request: call.requestId, method })),

@@ -110,7 +110,8 @@ export class ServerCallState implements ServerCall {
   finish(error?: GrpcError): void {
     if (this.#finished) return
     this.#finished = true
-    clearTimeout(this.#deadline)
+    // After a half-close the request goes on, and so does the deadline.
+    if (!this.#keepRequest) clearTimeout(this.#deadline)
     if (this.#gone) return
     const trailers = statusTrailers(error)
     if (error !== undefined && !this.#headersSent) {
@@ -137,7 +138,10 @@ export class ServerCallState implements ServerCall {
     this.finish(error)
   }
 
-  readonly #onDeadline = (): void => this.abandon(grpcError(Status.DEADLINE_EXCEEDED, "deadline exceeded"))
+  readonly #onDeadline = (): void => {
+    if (!this.#finished) this.abandon(grpcError(Status.DEADLINE_EXCEEDED, "deadline exceeded"))
+    else if (!this.#gone) this.stream.close(http2.constants.NGHTTP2_CANCEL)
+  }
 
   readonly #onGone = (): void => {
     clearTimeout(this.#deadline)

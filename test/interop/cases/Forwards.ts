@@ -42,7 +42,7 @@ export const forwardCases: ReadonlyArray<Case> = [
       const port = await freePort()
       const file = path.join(import.meta.dirname, "..", "app.ts")
       await use.cli(["forward", "start", "-d", `${address}:${port}`, app.name], { of: app })
-      const serve = `sleep 600 | ${process.execPath} ${file} ${port} > served 2>&1 & echo $!`
+      const serve = `(sleep 600 | ${process.execPath} ${file} ${port}) > served 2>&1 & echo $!`
       const started = await use.text(["sandbox", "exec", "-n", app.name, "--", "setsid", "sh", "-c", serve], {
         of: app,
       })

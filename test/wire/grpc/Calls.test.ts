@@ -1,3 +1,4 @@
+import http2 from "node:http2"
 import { describe, expect, it } from "vitest"
 import { Status } from "../../../src/domain/Status.ts"
 import { GrpcError, grpcError } from "../../../src/wire/grpc/GrpcError.ts"
@@ -145,6 +146,29 @@ describe("a streaming call", () => {
     call.end()
     expect((await call.reader.read())?.toString()).toBe("6")
     expect(await call.reader.read()).toBeUndefined()
+  })
+
+  it("is ended by its deadline also when only the client's direction is still open", async () => {
+    const { url } = await startServer({
+      "/t/Half": {
+        kind: "streaming",
+        handle: async (call) => {
+          call.endResponse()
+          await new Promise((resolve) => call.stream.once("close", resolve))
+        },
+      },
+    })
+    const session = http2.connect(url)
+    const stream = session.request({
+      ":method": "POST",
+      ":path": "/t/Half",
+      "content-type": "application/grpc",
+      "grpc-timeout": "200m",
+    })
+    stream.on("error", () => undefined)
+    stream.resume()
+    await new Promise((resolve) => stream.once("close", resolve))
+    session.destroy()
   })
 
   it("delivers an error status after the messages before it", async () => {
