@@ -1,6 +1,5 @@
 /** Sandboxes as rows, as JSON and in full. */
-import { readyConditionOf } from "../client/SandboxMessages.ts"
-import type { Sandbox, SandboxPhase } from "../domain/Sandbox.ts"
+import { readyConditionOf, type Sandbox, type SandboxPhase } from "../domain/Sandbox.ts"
 import { renderFields } from "./Output.ts"
 import { dim, green, red, yellow } from "./text/Color.ts"
 import { formatAge } from "./text/Duration.ts"

@@ -4,7 +4,7 @@ import { Status } from "../domain/Status.ts"
 import { carrierKey, newIdentity } from "../stream/Proof.ts"
 import type { ClientCall, GrpcConnection } from "../wire/grpc/GrpcClient.ts"
 import { GrpcError } from "../wire/grpc/GrpcError.ts"
-import { encodeForwardInit } from "./ForwardInit.ts"
+import { forwardCall } from "../wire/openshell-v1/ProxyCalls.ts"
 
 export interface RelayRequest {
   readonly sandboxId: string
@@ -24,8 +24,6 @@ export interface OpenRelay {
   readonly resumable: boolean
 }
 
-const forwardTcp = "/openshell.v1.OpenShell/ForwardTcp"
-
 /** Initial metadata by which a gateway says that the relay is a carrier. */
 export const carrierHeader = "holdfast-stream"
 
@@ -33,17 +31,23 @@ export const carrierHeader = "holdfast-stream"
 const openRelay = async (
   connection: GrpcConnection,
   request: RelayRequest,
-  { token, ...carrier }: { readonly key: Uint8Array; readonly token: string; readonly resumed: boolean },
+  { key, token, resumed }: { readonly key: Buffer; readonly token: string; readonly resumed: boolean },
   signal?: AbortSignal,
 ): Promise<OpenRelay> => {
-  const call = connection.open(forwardTcp)
+  const call = connection.open(forwardCall.path)
   const cancel = (): void => call.cancel()
   if (signal?.aborted === true) cancel()
   signal?.addEventListener("abort", cancel, { once: true })
   try {
     const { sandboxId, serviceId, target, kind } = request
     await call.write(
-      encodeForwardInit({ sandboxId, serviceId, tcp: target, token, carrier: { ...carrier, kind } }),
+      forwardCall.encodeRequest({
+        sandboxId,
+        serviceId,
+        target: target === undefined ? { kind: "ssh" } : { kind: "tcp", ...target },
+        token,
+        carrier: { key: key.toString("hex"), kind, resumed },
+      }),
     )
     await call.headers
     return { call, connection, resumable: call.metadata[carrierHeader] === "1" }

@@ -1,10 +1,10 @@
 /** Commands in a sandbox: over a resumable stream, or by OpenShell's calls where that is not known. */
 import type { Readable, Writable } from "node:stream"
-import type { MessageInitShape } from "@bufbuild/protobuf"
 import { Effect } from "effect"
 import { InvalidArgument, Unavailable } from "../domain/Errors.ts"
+import type { ExecStart } from "../domain/ExecRequest.ts"
 import { StreamReset } from "../stream/Outcome.ts"
-import { type ExecSandboxRequestSchema, OpenShell } from "../wire/OpenShell.ts"
+import { execCalls } from "../wire/openshell-v1/Exec.ts"
 import { callOverInteractive, callOverStream, type ExecCall } from "./ExecCall.ts"
 import { feed } from "./ExecInput.ts"
 import type { ClientError, GatewayClientService } from "./GatewayClient.ts"
@@ -56,17 +56,18 @@ export const exec = (
       if (stream !== undefined) return yield* converse(callOverStream(stream), request, streams)
       if (streams.stdin === undefined && streams.onResize === undefined)
         return yield* execOutput(client, request, streams)
-      const call = yield* client.open(OpenShell.method.execSandboxInteractive)
+      const call = yield* client.open(execCalls.interactive)
       return yield* converse(callOverInteractive(call), request, streams)
     }),
   )
 
-const startOf = (request: ExecRequest): MessageInitShape<typeof ExecSandboxRequestSchema> => ({
+const startOf = (request: ExecRequest): ExecStart => ({
   sandboxId: request.sandboxId,
-  command: [...request.command],
+  command: request.command,
   workdir: request.workdir ?? "",
-  environment: { ...request.environment },
+  environment: request.environment ?? {},
   timeoutSeconds: request.timeoutSeconds ?? 0,
+  stdin: new Uint8Array(),
   tty: request.terminal !== undefined,
   cols: request.terminal?.columns ?? 0,
   rows: request.terminal?.rows ?? 0,
@@ -78,7 +79,7 @@ const execOutput = Effect.fn("client.exec")(function* (
   request: ExecRequest,
   streams: ExecStreams,
 ) {
-  const call = yield* client.open(OpenShell.method.execSandbox)
+  const call = yield* client.open(execCalls.run)
   return yield* Effect.tryPromise({
     try: async () => {
       await call.send(startOf(request))
@@ -97,13 +98,13 @@ const converse = Effect.fn("client.exec.converse")(function* (
   const { stdin, onResize } = streams
   return yield* Effect.tryPromise({
     try: async () => {
-      await call.send({ case: "start", value: startOf(request) })
+      await call.send({ _tag: "Start", start: startOf(request) })
       const unsubscribe = onResize?.(({ columns, rows }) => {
         // A size that cannot be sent any more belongs to a call that is over.
-        call.send({ case: "resize", value: { cols: columns, rows } }).catch(() => undefined)
+        call.send({ _tag: "Resize", cols: columns, rows }).catch(() => undefined)
       })
       const input =
-        stdin === undefined ? undefined : feed(stdin, (value) => call.send({ case: "stdin", value }), call)
+        stdin === undefined ? undefined : feed(stdin, (data) => call.send({ _tag: "Stdin", data }), call)
       if (stdin === undefined && onResize === undefined) call.end()
       try {
         const code = await Promise.race([
@@ -135,10 +136,9 @@ const deliver = async (call: Pick<ExecCall, "receive">, streams: ExecStreams): P
     if (event === undefined) {
       throw new Unavailable({ message: "exec relay closed before the command reported an exit status" })
     }
-    const { payload } = event
-    if (payload.case === "exit") return payload.value.exitCode
-    if (payload.case === "stdout") await writeAll(streams.stdout, payload.value.data)
-    if (payload.case === "stderr") await writeAll(streams.stderr, payload.value.data)
+    if (event._tag === "Exit") return event.exitCode
+    if (event._tag === "Stdout") await writeAll(streams.stdout, event.data)
+    if (event._tag === "Stderr") await writeAll(streams.stderr, event.data)
   }
 }
 

@@ -1,21 +1,19 @@
 /** A running command as its messages, whichever way they travel. */
-import type { MessageInitShape } from "@bufbuild/protobuf"
+import type { ExecEvent, ExecInput } from "../domain/ExecRequest.ts"
 import { limits } from "../domain/Limits.ts"
+import { execStream } from "../wire/ExecStream.ts"
+import type { OpenCall } from "../wire/grpc/Calls.ts"
 import { MessageReader } from "../wire/grpc/MessageReader.ts"
 import { writeMessage } from "../wire/grpc/MessageWriter.ts"
-import { decodeMessage, encodeMessage, type TypedCall } from "../wire/grpc/Typed.ts"
-import { ExecSandboxEventSchema, ExecSandboxInputSchema } from "../wire/OpenShell.ts"
 import type { OpenStream } from "./Streams.ts"
 
 export interface ExecCall {
   /** Resolves when more is taken; rejects when the call is over. */
-  readonly send: (
-    payload: NonNullable<MessageInitShape<typeof ExecSandboxInputSchema>["payload"]>,
-  ) => Promise<void>
+  readonly send: (input: ExecInput) => Promise<void>
   /** The end of the command's input. */
   readonly end: () => void
   /** The next event; undefined after the last. Rejects with what broke the call. */
-  readonly receive: TypedCall<typeof ExecSandboxInputSchema, typeof ExecSandboxEventSchema>["receive"]
+  readonly receive: () => Promise<ExecEvent | undefined>
   /** After the exit event: leaves in order. */
   readonly finish: () => Promise<void>
 }
@@ -28,14 +26,13 @@ export const callOverStream = (stream: OpenStream): ExecCall => {
     throw duplex.errored === null ? cause : await stream.reason(duplex.errored)
   }
   return {
-    send: (payload) =>
-      writeMessage(duplex, encodeMessage(ExecSandboxInputSchema, { payload })).catch(explained),
+    send: (input) => writeMessage(duplex, execStream.encodeInput(input)).catch(explained),
     end: () => {
       duplex.end()
     },
     receive: async () => {
       const bytes = await reader.read().catch(explained)
-      return bytes === undefined ? undefined : decodeMessage(ExecSandboxEventSchema, bytes)
+      return bytes === undefined ? undefined : execStream.decodeEvent(bytes)
     },
     finish: () => {
       reader.release()
@@ -45,10 +42,8 @@ export const callOverStream = (stream: OpenStream): ExecCall => {
 }
 
 /** Over ExecSandboxInteractive, for gateways and supervisors that know no other way. */
-export const callOverInteractive = (
-  call: TypedCall<typeof ExecSandboxInputSchema, typeof ExecSandboxEventSchema>,
-): ExecCall => ({
-  send: (payload) => call.send({ payload }),
+export const callOverInteractive = (call: OpenCall<ExecInput, ExecEvent>): ExecCall => ({
+  send: (input) => call.send(input),
   end: () => call.end(),
   receive: () => call.receive(),
   finish: async () => undefined,

@@ -7,25 +7,25 @@
  *   })
  *   program.pipe(Effect.provide(GatewayClient.layer({ endpoint: { url: "http://127.0.0.1:17670" } })))
  */
-import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf"
 import { Context, Effect, Layer, type Scope } from "effect"
-import { Internal, type PublicError } from "../domain/Errors.ts"
+import type { ClusterStatus, DrainRequest, DrainState, SandboxPlace } from "../domain/Cluster.ts"
+import type { PublicError } from "../domain/Errors.ts"
+import type { CurrentUser, GatewayInfo, SeenHealth } from "../domain/Identity.ts"
 import { limits } from "../domain/Limits.ts"
-import type { LogLine, Sandbox } from "../domain/Sandbox.ts"
+import type { LogLine, Sandbox, SandboxSpec, SandboxTemplate } from "../domain/Sandbox.ts"
+import type { NewSandbox } from "../domain/SandboxRequests.ts"
+import type { SshSession } from "../domain/SshSession.ts"
+import { call, type OpenCall, openCall } from "../wire/grpc/Calls.ts"
 import type { CallOptions } from "../wire/grpc/GrpcClient.ts"
-import { callUnary, openTyped, type TypedCall, type TypedMethod } from "../wire/grpc/Typed.ts"
-import type {
-  DrainReplicaResponse,
-  GetClusterStatusResponse,
-  LocateSandboxResponse,
-} from "../wire/HoldfastV1.ts"
-import { Admin } from "../wire/HoldfastV1.ts"
-import type * as Wire from "../wire/OpenShell.ts"
-import { OpenShell } from "../wire/OpenShell.ts"
+import { adminCalls } from "../wire/holdfast-v1/Admin.ts"
+import type { CalledMethod } from "../wire/Method.ts"
+import { identityCalls } from "../wire/openshell-v1/Identity.ts"
+import { logCalls } from "../wire/openshell-v1/Logs.ts"
+import { sandboxCalls } from "../wire/openshell-v1/Sandboxes.ts"
+import { sshSessionCalls } from "../wire/openshell-v1/SshSessions.ts"
 import { ConnectFailed } from "./ConnectFailed.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { Link } from "./Link.ts"
-import { logLineOf, sandboxOf } from "./SandboxMessages.ts"
 import { publicErrorOfUnknown } from "./StatusErrors.ts"
 import { type OpenStream, openStream, type StreamRequest } from "./Streams.ts"
 
@@ -54,24 +54,17 @@ export interface LogQuery {
   readonly minLevel?: string | undefined
 }
 
-export interface SshSession {
-  readonly token: string
-  readonly sandboxId: string
-  /** Unix milliseconds; 0 never expires. */
-  readonly expiresAtMs: number
+/** What is left out is empty. */
+export interface CreateSandbox extends Partial<Pick<NewSandbox, "name" | "labels" | "annotations">> {
+  readonly spec: Partial<Omit<SandboxSpec, "template">> & { readonly template?: Partial<SandboxTemplate> }
 }
-
-export type CreateSandbox = Omit<
-  MessageInitShape<typeof Wire.CreateSandboxRequestSchema>,
-  "workspace" | "$typeName"
->
 
 export interface GatewayClientService {
   readonly endpoint: Endpoint
   readonly workspace: string
-  readonly health: Effect.Effect<Wire.HealthResponse, ClientError>
-  readonly gatewayInfo: Effect.Effect<Wire.GetGatewayInfoResponse, ClientError>
-  readonly currentUser: Effect.Effect<Wire.GetCurrentUserResponse, ClientError>
+  readonly health: Effect.Effect<SeenHealth, ClientError>
+  readonly gatewayInfo: Effect.Effect<GatewayInfo, ClientError>
+  readonly currentUser: Effect.Effect<CurrentUser, ClientError>
   readonly createSandbox: (request: CreateSandbox) => Effect.Effect<Sandbox, ClientError>
   readonly getSandbox: (name: string) => Effect.Effect<Sandbox, ClientError>
   /** Follows pages until the limit or the end. */
@@ -87,21 +80,22 @@ export interface GatewayClientService {
     query?: LogQuery,
   ) => Effect.Effect<ReadonlyArray<LogLine>, ClientError>
   /** Holdfast gateways only; UNIMPLEMENTED elsewhere. */
-  readonly clusterStatus: Effect.Effect<GetClusterStatusResponse, ClientError>
+  readonly clusterStatus: Effect.Effect<ClusterStatus, ClientError>
   /** Drains a replica, or ends its drain; answers at once. Holdfast gateways only. */
-  readonly drainReplica: (request: {
-    readonly name: string
-    readonly cancel: boolean
-    /** 0 for the replica's own setting. */
-    readonly deadlineMs: number
-  }) => Effect.Effect<DrainReplicaResponse, ClientError>
+  readonly drainReplica: (request: DrainRequest) => Effect.Effect<DrainState, ClientError>
   /** Which replica owns a sandbox and which holds its session. Holdfast gateways only. */
-  readonly locateSandbox: (sandboxId: string) => Effect.Effect<LocateSandboxResponse, ClientError>
+  readonly locateSandbox: (sandboxId: string) => Effect.Effect<SandboxPlace, ClientError>
+  /** A unary call of any method, asked once; with `repeatable` again when the connection breaks. */
+  readonly call: <I, O>(
+    method: CalledMethod<I, O>,
+    request: I,
+    options?: { readonly repeatable?: boolean },
+  ) => Effect.Effect<O, ClientError>
   /** A streaming call; cancelled when its scope closes. */
-  readonly open: <I extends DescMessage, O extends DescMessage>(
-    method: TypedMethod<I, O>,
+  readonly open: <I, O>(
+    method: CalledMethod<I, O>,
     options?: CallOptions,
-  ) => Effect.Effect<TypedCall<I, O>, ClientError, Scope.Scope>
+  ) => Effect.Effect<OpenCall<I, O>, ClientError, Scope.Scope>
   /** A byte stream into a sandbox that outlives replicas where the other side can; closed with its scope. */
   readonly openStream: (
     request: Omit<StreamRequest, "kind" | "signal"> & { readonly kind: "ssh" | "tcp" },
@@ -140,13 +134,10 @@ const clientErrorOf = (cause: unknown): ClientError =>
 /** A call that may be asked twice is asked again, on a new connection, when its connection breaks. */
 const calling =
   (link: Link, timeoutMs: number, attempts: number) =>
-  <I extends DescMessage, O extends DescMessage>(
-    method: DescMethodUnary<I, O>,
-    request: MessageInitShape<I>,
-  ): Effect.Effect<MessageShape<O>, ClientError> =>
+  <I, O>(method: CalledMethod<I, O>, request: I): Effect.Effect<O, ClientError> =>
     Effect.tryPromise({
       try: (signal) =>
-        link.call((connection) => callUnary(connection, method, request, { timeoutMs, signal }), {
+        link.call((connection) => call(connection, method, request, { timeoutMs, signal }), {
           attempts,
           signal,
         }),
@@ -166,9 +157,8 @@ const streaming = <A extends OpenStream | undefined>(
 const serviceOver = (link: Link, workspace: string, timeoutMs: number): GatewayClientService => {
   const once = calling(link, timeoutMs, 1)
   const repeatable = calling(link, timeoutMs, limits.clientCallAttempts)
-  const service = OpenShell.method
   const page = (options: ListOptions, offset: number, limit: number) =>
-    repeatable(service.listSandboxes, {
+    repeatable(sandboxCalls.list, {
       limit,
       offset,
       labelSelector: options.selector ?? "",
@@ -178,47 +168,39 @@ const serviceOver = (link: Link, workspace: string, timeoutMs: number): GatewayC
   return {
     endpoint: link.endpoint,
     workspace,
-    health: repeatable(service.health, {}),
-    gatewayInfo: repeatable(service.getGatewayInfo, {}),
-    currentUser: repeatable(service.getCurrentUser, {}),
-    createSandbox: (request) =>
-      Effect.flatMap(once(service.createSandbox, { ...request, workspace }), present),
-    getSandbox: (name) => Effect.flatMap(repeatable(service.getSandbox, { name, workspace }), present),
+    health: repeatable(identityCalls.health, undefined),
+    gatewayInfo: repeatable(identityCalls.getGatewayInfo, undefined),
+    currentUser: repeatable(identityCalls.getCurrentUser, undefined),
+    createSandbox: (request) => once(sandboxCalls.create, wholeOf(request, workspace)),
+    getSandbox: (name) => repeatable(sandboxCalls.get, { name, workspace }),
     listSandboxes: (options = {}) => listAll((offset, limit) => page(options, offset, limit), options.limit),
-    deleteSandbox: (name) =>
-      Effect.map(once(service.deleteSandbox, { name, workspace }), ({ deleted }) => deleted),
-    stopSandbox: (name) => Effect.flatMap(repeatable(service.stopSandbox, { name, workspace }), present),
-    startSandbox: (name) => Effect.flatMap(repeatable(service.startSandbox, { name, workspace }), present),
-    createSshSession: (sandboxId) =>
-      Effect.map(repeatable(service.createSshSession, { sandboxId }), (session) => ({
-        token: session.token,
-        sandboxId: session.sandboxId,
-        expiresAtMs: Number(session.expiresAtMs),
-      })),
-    revokeSshSession: (token) =>
-      Effect.map(repeatable(service.revokeSshSession, { token }), ({ revoked }) => revoked),
+    deleteSandbox: (name) => once(sandboxCalls.delete, { name, workspace }),
+    stopSandbox: (name) => repeatable(sandboxCalls.stop, { name, workspace }),
+    startSandbox: (name) => repeatable(sandboxCalls.start, { name, workspace }),
+    createSshSession: (sandboxId) => repeatable(sshSessionCalls.create, sandboxId),
+    revokeSshSession: (token) => repeatable(sshSessionCalls.revoke, token),
     sandboxLogs: (sandboxId, query = {}) =>
-      Effect.map(
-        repeatable(service.getSandboxLogs, {
-          sandboxId,
-          workspace,
-          lines: query.lines ?? 0,
-          sinceMs: BigInt(query.sinceMs ?? 0),
-          sources: [...(query.sources ?? [])],
-          minLevel: query.minLevel ?? "",
-        }),
-        ({ logs }) => logs.map(logLineOf),
-      ),
-    clusterStatus: repeatable(Admin.method.getClusterStatus, {}),
-    drainReplica: (request) => repeatable(Admin.method.drainReplica, request),
-    locateSandbox: (sandboxId) => repeatable(Admin.method.locateSandbox, { sandboxId }),
+      repeatable(logCalls.get, {
+        sandboxId,
+        workspace,
+        lines: query.lines ?? 0,
+        sinceMs: query.sinceMs ?? 0,
+        sources: query.sources ?? [],
+        minLevel: query.minLevel ?? "",
+      }),
+    clusterStatus: repeatable(adminCalls.clusterStatus, undefined),
+    drainReplica: (request) => repeatable(adminCalls.drainReplica, request),
+    locateSandbox: (sandboxId) =>
+      repeatable(adminCalls.locateSandbox, { sandboxId, name: "", workspace: "" }),
+    call: (method, request, options) =>
+      options?.repeatable === true ? repeatable(method, request) : once(method, request),
     open: (method, options) =>
       Effect.acquireRelease(
         Effect.tryPromise({
-          try: () => link.call(async (connection) => openTyped(connection, method, options), { attempts: 1 }),
+          try: () => link.call(async (connection) => openCall(connection, method, options), { attempts: 1 }),
           catch: clientErrorOf,
         }),
-        (call) => Effect.sync(() => call.cancel()),
+        (opened) => Effect.sync(() => opened.cancel()),
       ),
     openStream: (request) => streaming((signal) => openStream(link, { ...request, signal })),
     openExecStream: (request) =>
@@ -227,21 +209,48 @@ const serviceOver = (link: Link, workspace: string, timeoutMs: number): GatewayC
   }
 }
 
-const present = (response: Wire.SandboxResponse): Effect.Effect<Sandbox, Internal> =>
-  response.sandbox === undefined
-    ? Effect.fail(new Internal({ message: "the gateway answered without the sandbox" }))
-    : Effect.succeed(sandboxOf(response.sandbox))
+const wholeOf = ({ spec, ...request }: CreateSandbox, workspace: string): NewSandbox => {
+  const { template, ...rest } = spec
+  return {
+    name: "",
+    labels: {},
+    annotations: {},
+    ...request,
+    workspace,
+    spec: {
+      logLevel: "",
+      environment: {},
+      providers: [],
+      command: [],
+      tty: false,
+      ...rest,
+      ...(template === undefined
+        ? {}
+        : {
+            template: {
+              image: "",
+              runtimeClassName: "",
+              agentSocket: "",
+              labels: {},
+              annotations: {},
+              environment: {},
+              ...template,
+            },
+          }),
+    },
+  }
+}
 
 const listAll = Effect.fn("client.listAll")(function* (
-  page: (offset: number, limit: number) => Effect.Effect<Wire.ListSandboxesResponse, ClientError>,
+  page: (offset: number, limit: number) => Effect.Effect<ReadonlyArray<Sandbox>, ClientError>,
   wanted: number | undefined,
 ) {
   const found: Array<Sandbox> = []
   const most = wanted ?? Number.POSITIVE_INFINITY
   while (found.length < most) {
     const limit = Math.min(limits.listMax, most - found.length)
-    const { sandboxes } = yield* page(found.length, limit)
-    for (const sandbox of sandboxes) found.push(sandboxOf(sandbox))
+    const sandboxes = yield* page(found.length, limit)
+    for (const sandbox of sandboxes) found.push(sandbox)
     if (sandboxes.length < limit) break
   }
   return found

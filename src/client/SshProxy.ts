@@ -1,19 +1,17 @@
 /**
  * One SSH connection to a sandbox over a pair of byte streams: what runs behind ssh's ProxyCommand. It runs
- * once per ssh, scp and git command, so it loads neither Effect nor the descriptors of the whole wire: its
- * five messages are read and written field by field (numbers from `sandbox.proto` and `exec.proto`).
+ * once per ssh, scp and git command, so it loads neither Effect nor the descriptors of the whole wire.
  */
 import type { Readable, Writable } from "node:stream"
 import { pipeline } from "node:stream/promises"
-import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire"
 import { limits } from "../domain/Limits.ts"
+import { call } from "../wire/grpc/Calls.ts"
+import type { CalledMethod } from "../wire/Method.ts"
+import { proxyCalls } from "../wire/openshell-v1/ProxyCalls.ts"
 import type { Endpoint } from "./Endpoint.ts"
-import { textField } from "./ForwardInit.ts"
 import { Link } from "./Link.ts"
 import type { StallListener } from "./Stalls.ts"
 import { type OpenStream, openStream } from "./Streams.ts"
-
-const path = (method: string): string => `/openshell.v1.OpenShell/${method}`
 
 export interface SshProxyOptions {
   readonly endpoint: Endpoint
@@ -35,18 +33,19 @@ export const sshProxy = async (options: SshProxyOptions): Promise<void> => {
   let token: string | undefined
   try {
     const timeoutMs = options.timeoutMs ?? limits.clientCallTimeoutMs
-    const ask = (method: string, request: BinaryWriter): Promise<Buffer> =>
-      link.call((connection) => connection.unary(path(method), request.finish(), { timeoutMs }), {
+    const ask = <I, O>(method: CalledMethod<I, O>, request: I): Promise<O> =>
+      link.call((connection) => call(connection, method, request, { timeoutMs }), {
         attempts: limits.clientCallAttempts,
       })
-    const sandboxId = sandboxIdOf(await ask("GetSandbox", getSandbox(options)))
+    const { sandbox: name, workspace } = options
+    const sandboxId = await ask(proxyCalls.sandboxId, { name, workspace })
     const stream = await openStream(link, {
       kind: "ssh",
       sandboxId,
-      serviceId: `ssh-proxy:${options.sandbox}`,
+      serviceId: `ssh-proxy:${name}`,
       onStall: options.onStall,
       token: async () => {
-        token = text(await ask("CreateSshSession", textField(new BinaryWriter(), 1, sandboxId)), 2)
+        token = await ask(proxyCalls.createToken, sandboxId)
         return token
       },
     })
@@ -56,9 +55,6 @@ export const sshProxy = async (options: SshProxyOptions): Promise<void> => {
     link.close()
   }
 }
-
-const getSandbox = ({ sandbox, workspace }: SshProxyOptions): BinaryWriter =>
-  textField(textField(new BinaryWriter(), 1, sandbox), 2, workspace)
 
 const carry = async (
   { duplex, resumable, reason, close }: OpenStream,
@@ -82,27 +78,8 @@ const carry = async (
 const revoke = async (link: Link, token: string): Promise<void> => {
   try {
     const connection = await link.connection()
-    const request = textField(new BinaryWriter(), 1, token).finish()
-    await connection.unary(path("RevokeSshSession"), request, { timeoutMs: limits.revokeTimeoutMs })
+    await call(connection, proxyCalls.revokeToken, token, { timeoutMs: limits.revokeTimeoutMs })
   } catch {
     return
   }
-}
-
-/** SandboxResponse{sandbox = 1: {metadata = 1: {id = 1}}} */
-const sandboxIdOf = (response: Uint8Array): string => text(bytesField(bytesField(response, 1), 1), 1)
-
-const text = (message: Uint8Array, field: number): string =>
-  Buffer.from(bytesField(message, field)).toString("utf8")
-
-/** The last value of a length-delimited field; empty when absent. */
-const bytesField = (message: Uint8Array, wanted: number): Uint8Array => {
-  const reader = new BinaryReader(message)
-  let found: Uint8Array = new Uint8Array()
-  while (reader.pos < reader.len) {
-    const [field, wireType] = reader.tag()
-    if (field === wanted && wireType === WireType.LengthDelimited) found = reader.bytes()
-    else reader.skip(wireType, field)
-  }
-  return found
 }

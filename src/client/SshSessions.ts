@@ -4,7 +4,8 @@
  */
 import { Effect, type Scope } from "effect"
 import { limits } from "../domain/Limits.ts"
-import type { ClientError, GatewayClientService, SshSession } from "./GatewayClient.ts"
+import type { SshSession } from "../domain/SshSession.ts"
+import type { ClientError, GatewayClientService } from "./GatewayClient.ts"
 
 interface Slot {
   readonly session: SshSession

@@ -2,17 +2,16 @@
 import { Effect, Option, Schedule, Stream } from "effect"
 import { DeadlineExceeded, FailedPrecondition, NotFound } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
-import type { LogLine, PlatformEvent, Sandbox, SandboxPhase } from "../domain/Sandbox.ts"
-import { OpenShell, type SandboxStreamEvent } from "../wire/OpenShell.ts"
+import { readyConditionOf, type Sandbox, type SandboxPhase } from "../domain/Sandbox.ts"
+import type { WatchEvent as WireEvent } from "../domain/SandboxRequests.ts"
+import { logCalls } from "../wire/openshell-v1/Logs.ts"
 import type { ClientError, GatewayClientService } from "./GatewayClient.ts"
-import { logLineOf, platformEventOf, readyConditionOf, sandboxOf } from "./SandboxMessages.ts"
 import { publicErrorOfUnknown } from "./StatusErrors.ts"
 
-export type WatchEvent =
-  | { readonly _tag: "Status"; readonly sandbox: Sandbox }
-  | { readonly _tag: "Log"; readonly line: LogLine }
-  | { readonly _tag: "Event"; readonly event: PlatformEvent }
-  | { readonly _tag: "Warning"; readonly message: string }
+/** What this version knows of a sandbox's life. */
+export type WatchEvent = Exclude<WireEvent, { readonly _tag: "Unknown" }>
+
+const isKnown = (event: WireEvent): event is WatchEvent => event._tag !== "Unknown"
 
 export interface WatchOptions {
   readonly status?: boolean
@@ -35,17 +34,17 @@ export const watchSandbox = (
 ): Stream.Stream<WatchEvent, ClientError> =>
   Stream.unwrapScoped(
     Effect.gen(function* () {
-      const call = yield* client.open(OpenShell.method.watchSandbox)
+      const call = yield* client.open(logCalls.watch)
       const request = {
-        id: sandboxId,
+        sandboxId,
         followStatus: options.status ?? false,
         followLogs: options.logs ?? false,
         followEvents: options.events ?? false,
         logTailLines: options.logTailLines ?? 0,
         eventTail: options.eventTail ?? 0,
         stopOnTerminal: options.stopWhenReady ?? false,
-        logSinceMs: BigInt(options.sinceMs ?? 0),
-        logSources: [...(options.sources ?? [])],
+        logSinceMs: options.sinceMs ?? 0,
+        logSources: options.sources ?? [],
         logMinLevel: options.minLevel ?? "",
       }
       yield* Effect.tryPromise({ try: () => call.send(request), catch: publicErrorOfUnknown })
@@ -55,24 +54,9 @@ export const watchSandbox = (
         Effect.flatMap(Effect.mapError(next, Option.some), (message) =>
           message === undefined ? Effect.fail(Option.none()) : Effect.succeed(message),
         ),
-      ).pipe(Stream.filterMap(watchEventOf))
+      ).pipe(Stream.filter(isKnown))
     }),
   )
-
-const watchEventOf = (message: SandboxStreamEvent): Option.Option<WatchEvent> => {
-  switch (message.payload.case) {
-    case "sandbox":
-      return Option.some({ _tag: "Status", sandbox: sandboxOf(message.payload.value) })
-    case "log":
-      return Option.some({ _tag: "Log", line: logLineOf(message.payload.value) })
-    case "event":
-      return Option.some({ _tag: "Event", event: platformEventOf(message.payload.value) })
-    case "warning":
-      return Option.some({ _tag: "Warning", message: message.payload.value.message })
-    default:
-      return Option.none()
-  }
-}
 
 /** Errors after which the same question may be answered by another replica. */
 export const passing = (error: ClientError): boolean =>

@@ -3,6 +3,11 @@ export interface Health {
   readonly version: string
 }
 
+/** What any gateway of the wire says of itself. */
+export interface SeenHealth extends Health {
+  readonly status: "unspecified" | "healthy" | "degraded" | "unhealthy" | "unknown"
+}
+
 export interface GatewayInfo {
   readonly version: string
   readonly drivers: ReadonlyArray<{ readonly name: string; readonly version: string }>

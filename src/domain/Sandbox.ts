@@ -80,6 +80,10 @@ export const Sandbox = Schema.Struct({
 })
 export type Sandbox = typeof Sandbox.Type
 
+/** The Ready condition, which says in words why a sandbox is not ready. */
+export const readyConditionOf = (sandbox: Sandbox): SandboxCondition | undefined =>
+  sandbox.status.conditions.find((condition) => condition.type === "Ready")
+
 /** One supervisor session as the actor and the store know it. */
 export const Presence = Schema.Struct({
   sandboxId: Schema.String,

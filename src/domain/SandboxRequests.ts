@@ -62,3 +62,5 @@ export type WatchEvent =
   | { readonly _tag: "Log"; readonly line: LogLine }
   | { readonly _tag: "Event"; readonly event: PlatformEvent }
   | { readonly _tag: "Warning"; readonly message: string }
+  /** Of a later version. */
+  | { readonly _tag: "Unknown" }

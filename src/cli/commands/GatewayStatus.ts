@@ -1,7 +1,6 @@
 import { Clock, Effect } from "effect"
 import type { GatewayClientService } from "../../client/GatewayClient.ts"
-import type { Replica } from "../../wire/HoldfastV1.ts"
-import { ServiceStatus } from "../../wire/OpenShell.ts"
+import type { ReplicaStatus } from "../../domain/Cluster.ts"
 import { attempting, openGateway } from "../Gateway.ts"
 import type { Implementation, Invocation } from "../Invocation.ts"
 import { print, printJson, printListing, renderFields, say } from "../Output.ts"
@@ -9,7 +8,7 @@ import { green, red } from "../text/Color.ts"
 import { formatAge } from "../text/Duration.ts"
 import type { Column } from "../text/Table.ts"
 
-const replicaColumns = (nowMs: number): ReadonlyArray<Column<Replica>> => [
+const replicaColumns = (nowMs: number): ReadonlyArray<Column<ReplicaStatus>> => [
   { heading: "REPLICA", value: ({ name, self }) => (self ? `${name}*` : name) },
   {
     heading: "LIVE",
@@ -26,18 +25,17 @@ const replicaColumns = (nowMs: number): ReadonlyArray<Column<Replica>> => [
   },
   {
     heading: "AGE",
-    value: ({ startedAtMs, live }) =>
-      live && startedAtMs > 0n ? formatAge(nowMs - Number(startedAtMs)) : "",
+    value: ({ startedAtMs, live }) => (live && startedAtMs > 0 ? formatAge(nowMs - startedAtMs) : ""),
   },
 ]
 
-const wideColumns: ReadonlyArray<Column<Replica>> = [
+const wideColumns: ReadonlyArray<Column<ReplicaStatus>> = [
   { heading: "VERSION", value: ({ version }) => version },
   { heading: "ADDRESS", value: ({ address }) => address },
   { heading: "URL", value: ({ url }) => url },
 ]
 
-export const replicaJson = (replica: Replica) => ({
+export const replicaJson = (replica: ReplicaStatus) => ({
   name: replica.name,
   live: replica.live,
   address: replica.address,
@@ -47,12 +45,12 @@ export const replicaJson = (replica: Replica) => ({
   relays: replica.relays,
   draining: replica.draining,
   drainRemaining: replica.drainRemaining,
-  startedAtMs: Number(replica.startedAtMs),
+  startedAtMs: replica.startedAtMs,
   version: replica.version,
   self: replica.self,
 })
 
-export const byName = (replicas: ReadonlyArray<Replica>): ReadonlyArray<Replica> =>
+export const byName = (replicas: ReadonlyArray<ReplicaStatus>): ReadonlyArray<ReplicaStatus> =>
   replicas.toSorted((left, right) => left.name.localeCompare(right.name, "en", { numeric: true }))
 
 /** Exit code 0 while every replica is live, 1 otherwise: usable as a check. */
@@ -97,8 +95,8 @@ const plainStatus = (gateway: GatewayClientService, invocation: Invocation) =>
     const attempt = attempting(gateway, { action: "read the gateway's status" })
     const health = yield* gateway.health.pipe(attempt)
     const info = yield* Effect.option(gateway.gatewayInfo)
-    const drivers = info._tag === "Some" ? info.value.computeDrivers.map(({ name }) => name) : []
-    const state = (ServiceStatus[health.status] ?? "unknown").toLowerCase()
+    const drivers = info._tag === "Some" ? info.value.drivers.map(({ name }) => name) : []
+    const state = health.status
     if (invocation.globals.output === "json") {
       yield* printJson({ gateway: gateway.endpoint.url, status: state, version: health.version, drivers })
     } else {
@@ -110,5 +108,5 @@ const plainStatus = (gateway: GatewayClientService, invocation: Invocation) =>
       ] as const
       yield* print(renderFields(fields))
     }
-    return health.status === ServiceStatus.HEALTHY ? 0 : 1
+    return health.status === "healthy" ? 0 : 1
   })

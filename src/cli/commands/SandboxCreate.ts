@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises"
 import { text } from "node:stream/consumers"
-import { fromJson, type JsonValue } from "@bufbuild/protobuf"
 import { Effect } from "effect"
 import { parse } from "yaml"
 import { waitForPhase } from "../../client/Watch.ts"
 import { limits } from "../../domain/Limits.ts"
-import { type SandboxPolicy, SandboxPolicySchema } from "../../wire/OpenShell.ts"
+import type { SandboxPolicy } from "../../domain/Policy.ts"
+import { policyOfTree } from "../../wire/openshell-v1/PolicyMessages.ts"
 import { CliFailure } from "../Failure.ts"
 import { attempting, openGateway } from "../Gateway.ts"
 import type { Implementation, Invocation } from "../Invocation.ts"
@@ -77,8 +77,7 @@ const policyOf = (file: string | undefined): Effect.Effect<SandboxPolicy | undef
   return Effect.tryPromise({
     try: async () => {
       const source = file === "-" ? await text(process.stdin) : await readFile(file, "utf8")
-      const tree: JsonValue = parse(source)
-      return fromJson(SandboxPolicySchema, tree)
+      return policyOfTree(parse(source))
     },
     catch: (cause) =>
       new CliFailure({

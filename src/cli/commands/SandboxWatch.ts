@@ -1,7 +1,7 @@
 import { Clock, Effect, Stream } from "effect"
 import { followSandbox } from "../../client/Follow.ts"
-import { readyConditionOf } from "../../client/SandboxMessages.ts"
 import type { WatchEvent } from "../../client/Watch.ts"
+import { readyConditionOf } from "../../domain/Sandbox.ts"
 import { attempting, findSandbox, openGateway } from "../Gateway.ts"
 import type { Implementation } from "../Invocation.ts"
 import { renderEvent, renderLogLine } from "../LogView.ts"

@@ -1,6 +1,6 @@
 /** Health and identity (contract 2.1). */
-import type { CurrentUser, GatewayInfo, Health } from "../../domain/Identity.ts"
-import { served } from "../grpc/Protobuf.ts"
+import type { CurrentUser, GatewayInfo, Health, SeenHealth } from "../../domain/Identity.ts"
+import { called, served } from "../grpc/Protobuf.ts"
 import { OpenShell, ServiceStatus } from "../OpenShell.ts"
 
 const { method } = OpenShell
@@ -27,4 +27,45 @@ export const identity = {
     roles: [...user.roles],
     scopes: [...user.scopes],
   })),
+}
+
+const statuses: { readonly [S in ServiceStatus]: SeenHealth["status"] } = {
+  [ServiceStatus.UNSPECIFIED]: "unspecified",
+  [ServiceStatus.HEALTHY]: "healthy",
+  [ServiceStatus.DEGRADED]: "degraded",
+  [ServiceStatus.UNHEALTHY]: "unhealthy",
+}
+
+const empty = (_: undefined) => ({})
+
+export const identityCalls = {
+  health: called(
+    method.health,
+    empty,
+    ({ status, version }): SeenHealth => ({ status: statuses[status] ?? "unknown", version }),
+  ),
+
+  getGatewayInfo: called(
+    method.getGatewayInfo,
+    empty,
+    ({ gatewayVersion, computeDrivers }): GatewayInfo => ({
+      version: gatewayVersion,
+      drivers: computeDrivers.map(({ name, capabilities }) => ({
+        name,
+        version: capabilities?.driverVersion ?? "",
+      })),
+    }),
+  ),
+
+  getCurrentUser: called(
+    method.getCurrentUser,
+    empty,
+    ({ subject, displayName, roles, scopes, identityProvider }): CurrentUser => ({
+      subject,
+      displayName,
+      roles,
+      scopes,
+      identityProvider,
+    }),
+  ),
 }

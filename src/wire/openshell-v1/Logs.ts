@@ -1,4 +1,5 @@
 /** Logs and the life of a sandbox as a stream (contract 2.3). */
+import type { MessageInitShape } from "@bufbuild/protobuf"
 import type { LogLine } from "../../domain/Sandbox.ts"
 import type { LogQuery, PushedLines, WatchEvent, WatchQuery } from "../../domain/SandboxRequests.ts"
 import { called, served } from "../grpc/Protobuf.ts"
@@ -7,6 +8,7 @@ import {
   OpenShell,
   type PushSandboxLogsRequest,
   type SandboxStreamEvent,
+  type SandboxStreamEventSchema,
   type WatchSandboxRequest,
 } from "../OpenShell.ts"
 import {
@@ -42,21 +44,22 @@ const watchQueryOf = ({ id, logSinceMs, ...rest }: WatchSandboxRequest): WatchQu
   logSinceMs: Number(logSinceMs),
 })
 
-const payloadOf = (event: WatchEvent) => {
+const eventToWire = (event: WatchEvent): MessageInitShape<typeof SandboxStreamEventSchema> => {
   switch (event._tag) {
     case "Status":
-      return { case: "sandbox" as const, value: sandboxToWire(event.sandbox) }
+      return { payload: { case: "sandbox", value: sandboxToWire(event.sandbox) } }
     case "Log":
-      return { case: "log" as const, value: logLineToWire(event.line) }
+      return { payload: { case: "log", value: logLineToWire(event.line) } }
     case "Event":
-      return { case: "event" as const, value: platformEventToWire(event.event) }
+      return { payload: { case: "event", value: platformEventToWire(event.event) } }
     case "Warning":
-      return { case: "warning" as const, value: { message: event.message } }
+      return { payload: { case: "warning", value: { message: event.message } } }
+    case "Unknown":
+      return {}
   }
 }
 
-/** Undefined for what this version does not know. */
-const watchEventOf = ({ payload }: SandboxStreamEvent): WatchEvent | undefined => {
+const watchEventOf = ({ payload }: SandboxStreamEvent): WatchEvent => {
   switch (payload.case) {
     case "sandbox":
       return { _tag: "Status", sandbox: sandboxOf(payload.value) }
@@ -67,7 +70,7 @@ const watchEventOf = ({ payload }: SandboxStreamEvent): WatchEvent | undefined =
     case "warning":
       return { _tag: "Warning", message: payload.value.message }
     default:
-      return undefined
+      return { _tag: "Unknown" }
   }
 }
 
@@ -79,7 +82,7 @@ export const logs = {
     bufferTotal: lines.length,
   })),
   push: served(method.pushSandboxLogs, pushedOf, (_: undefined) => ({})),
-  watch: served(method.watchSandbox, watchQueryOf, (event: WatchEvent) => ({ payload: payloadOf(event) })),
+  watch: served(method.watchSandbox, watchQueryOf, eventToWire),
 }
 
 export const logCalls = {
