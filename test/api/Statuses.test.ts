@@ -6,11 +6,15 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { statusName } from "../../src/domain/Status.ts"
 import { type StatusRow, StatusWorld } from "../kit/StatusTable.ts"
+import { providerRows } from "./statuses/Providers.ts"
 import { sandboxRows } from "./statuses/Sandboxes.ts"
+import { tokenRows } from "./statuses/Tokens.ts"
 import { workspaceRows } from "./statuses/Workspaces.ts"
 
 const areas: Readonly<Record<string, ReadonlyArray<StatusRow>>> = {
+  providers: providerRows,
   sandboxes: sandboxRows,
+  tokens: tokenRows,
   workspaces: workspaceRows,
 }
 
