@@ -24,6 +24,7 @@ Environment:
   HOLDFAST_TOKEN, HOLDFAST_TOKEN_FILE            bearer token, or a file that holds it
   HOLDFAST_CLIENT_CA, _CERT, _KEY                PEM files for an https gateway
   NO_COLOR                                       no colours
+  HOLDFAST_TRANSPORT                             auto, http2 or websocket
   HOLDFAST_DEBUG=1                               stack traces with errors
 
 Exit codes: the remote command's own code for exec, connect and ssh; 255 when their connection fails;
@@ -51,6 +52,12 @@ const addGlobalOptions = (program: Command): Command =>
     .option("--cert <file>", "PEM client certificate")
     .option("--key <file>", "PEM key of the client certificate")
     .option("--no-color", "no colours")
+    .addOption(
+      new Option(
+        "--transport <name>",
+        "how to connect: http2, websocket where a network passes nothing else, or auto, which tries both (auto)",
+      ).argParser(oneOf("auto", "http2", "websocket")),
+    )
 
 export interface ProgramOptions {
   /** The arguments after `holdfast`. */

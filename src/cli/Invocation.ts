@@ -22,6 +22,8 @@ export interface Globals {
   readonly caFile: string | undefined
   readonly certificateFile: string | undefined
   readonly keyFile: string | undefined
+  /** `auto`, `http2` or `websocket`. */
+  readonly transport: string | undefined
 }
 
 export interface Invocation {
@@ -73,6 +75,7 @@ export const globalsFrom = (
   caFile: text(options.ca) ?? text(environment.HOLDFAST_CLIENT_CA),
   certificateFile: text(options.cert) ?? text(environment.HOLDFAST_CLIENT_CERT),
   keyFile: text(options.key) ?? text(environment.HOLDFAST_CLIENT_KEY),
+  transport: text(options.transport) ?? text(environment.HOLDFAST_TRANSPORT),
 })
 
 const pathOf = (command: Command): string => {

@@ -15,6 +15,8 @@ export interface Endpoint {
   readonly tls?: ClientTlsOptions
   /** Bearer token; never printed. */
   readonly token?: string
+  /** How connections are made; when absent, HTTP/2 and where a network does not pass that a WebSocket. */
+  readonly transport?: "http2" | "websocket"
 }
 
 /** Why no endpoint could be made of the settings, as what is wrong and what to do. */
@@ -34,6 +36,7 @@ export interface EndpointSettings {
   readonly caFile?: string | undefined
   readonly certificateFile?: string | undefined
   readonly keyFile?: string | undefined
+  readonly transport?: string | undefined
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -48,6 +51,10 @@ export const resolveEndpoint = (
   if (stored instanceof EndpointProblem) return stored
   const addresses = addressesOf(stored?.url ?? settings.gateway)
   if (addresses instanceof EndpointProblem) return addresses
+  const { transport = "auto" } = settings
+  if (!isTransport(transport)) {
+    return new EndpointProblem(`"${transport}" is no transport`, `Choose one of ${transports.join(", ")}.`)
+  }
   try {
     const token = tokenOf(settings, environment) ?? stored?.token
     const open = addresses.find(({ protocol, hostname }) => protocol === "http:" && !isLoopback(hostname))
@@ -64,12 +71,18 @@ export const resolveEndpoint = (
       ...(others.length === 0 ? {} : { others }),
       ...(encrypted ? { tls: { ...stored?.tls, ...tlsFiles(settings) } } : {}),
       ...(token === undefined ? {} : { token }),
+      ...(transport === "http2" || transport === "websocket" ? { transport } : {}),
     }
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
     return new EndpointProblem(`cannot read credentials: ${why}`, "Check the file named there.")
   }
 }
+
+export const transports = ["auto", "http2", "websocket"] as const
+
+const isTransport = (name: string): name is (typeof transports)[number] =>
+  transports.some((transport) => transport === name)
 
 const originOf = (address: URL): string =>
   address.origin === "null" ? `${address.protocol}//${address.host}` : address.origin

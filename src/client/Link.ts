@@ -29,10 +29,14 @@ export class Link {
   /** Counts the addresses tried. */
   #turn = 0
   #closed = false
+  /** Undefined until a connection has shown what the network passes. */
+  #transport: "http2" | "websocket" | undefined
+  #silences = 0
 
   constructor(endpoint: Endpoint) {
     this.endpoint = endpoint
     this.#urls = [endpoint.url, ...(endpoint.others ?? [])]
+    this.#transport = endpoint.transport
   }
 
   /** The connection for the next call. Rejects with ConnectFailed. */
@@ -111,17 +115,40 @@ export class Link {
     this.#turn += 1
   }
 
-  async #connect(): Promise<GrpcConnection> {
+  /** By the transport that is known to work; HTTP/2 first while none is. Rejects with what HTTP/2 met. */
+  async #dial(url: string): Promise<GrpcConnection> {
     const { tls } = this.endpoint
+    const by = (transport: "http2" | "websocket"): Promise<GrpcConnection> =>
+      GrpcConnection.connect({
+        url,
+        transport,
+        connectTimeoutMs: limits.clientConnectTimeoutMs,
+        ...(tls === undefined ? {} : { tls }),
+        headers: () => authorizationHeaders(this.endpoint),
+      })
+    if (this.#transport !== undefined) return by(this.#transport)
+    try {
+      const connection = await by("http2")
+      this.#transport = "http2"
+      return connection
+    } catch (cause) {
+      // One silence is a frozen replica as a rule, which a WebSocket would find as silent.
+      const silent = isSilence(cause)
+      if (silent) this.#silences += 1
+      if (this.#closed || nobodyThere(cause) || (silent && this.#silences === 1)) throw cause
+      const connection = await by("websocket").catch(() => {
+        throw cause
+      })
+      this.#transport = "websocket"
+      return connection
+    }
+  }
+
+  async #connect(): Promise<GrpcConnection> {
     for (let attempt = 1; ; attempt++) {
       const url = this.#urls[this.#turn % this.#urls.length] ?? this.endpoint.url
       try {
-        return await GrpcConnection.connect({
-          url,
-          connectTimeoutMs: limits.clientConnectTimeoutMs,
-          ...(tls === undefined ? {} : { tls }),
-          headers: () => authorizationHeaders(this.endpoint),
-        })
+        return await this.#dial(url)
       } catch (cause) {
         const message =
           cause instanceof GrpcError ? cause.message.replace(/^cannot connect to \S+: /, "") : ""
@@ -146,6 +173,14 @@ const pause = (ms: number): Promise<void> =>
  */
 const worthRepeating = (message: string): boolean =>
   /ECONNRESET|EPIPE|closed the connection|socket hang up|no answer in/.test(message)
+
+/** What another protocol would meet as well. */
+const nobodyThere = (cause: unknown): boolean =>
+  cause instanceof GrpcError &&
+  /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|certificate|Hostname\/IP/i.test(cause.message)
+
+const isSilence = (cause: unknown): boolean =>
+  cause instanceof GrpcError && /no answer in/.test(cause.message)
 
 const connectionLost = (cause: unknown): boolean =>
   cause instanceof GrpcError && /^the connection to the server/.test(cause.message)

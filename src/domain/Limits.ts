@@ -296,6 +296,11 @@ export const limitsTable = {
     "twice Node's default: cookies of several applications behind one domain",
   ],
   httpKeepAliveMs: [75_000, "ms", "an idle HTTP/1.1 connection; above the 60 s of common balancers"],
+  tunnelMessageBytes: [
+    4 * 1_048_576,
+    "bytes",
+    "one message of a WebSocket that carries HTTP/2: far above its frames, which come a few at a time",
+  ],
   serviceIdleMs: [
     3_600_000,
     "ms",

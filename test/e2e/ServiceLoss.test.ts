@@ -3,8 +3,12 @@ import { createHash, randomBytes } from "node:crypto"
 import { once } from "node:events"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import WebSocket from "ws"
+import { Link } from "../../src/client/Link.ts"
+import { openStream } from "../../src/client/Streams.ts"
 import { type Application, pattern, startApplication } from "../kit/Application.ts"
 import { TestCluster, until } from "../kit/Cluster.ts"
+import { echoServer, sshToken } from "../kit/Forward.ts"
+import { startOldProxy } from "../kit/OldProxy.ts"
 import { ask, expose, portOf } from "../kit/Services.ts"
 
 let cluster: TestCluster
@@ -69,11 +73,57 @@ const surviving = async (lose: (holder: string) => Promise<unknown>) => {
   return { holder, client }
 }
 
+const threeAgain = (via: string) =>
+  until("all three replicas have shards again", async () => {
+    const { replicas } = await cluster.status(via)
+    return replicas.filter((replica) => replica.live && replica.shards > 0).length === 3
+  })
+
 const metric = async (name: string, line: RegExp): Promise<number> => {
   const { metricsUrl } = cluster.replica(name)
   const text = await (await fetch(metricsUrl)).text()
   return Number(line.exec(text)?.[1] ?? 0)
 }
+
+describe("a stream of our client where only HTTP/1.1 passes", () => {
+  it("rides on WebSockets, and goes on byte for byte when its replica is killed", async () => {
+    const target = await echoServer()
+    const [first = "", second = ""] = cluster.names
+    const proxies = await Promise.all(
+      [first, second].map((name) => startOldProxy(() => portOf(cluster, name))),
+    )
+    const [url = "", ...others] = proxies.map((proxy) => proxy.url)
+    const link = new Link({ url, others })
+    const tokens = await sshToken(await cluster.connection(second), id)
+    const { duplex, resumable } = await openStream(link, {
+      kind: "tcp",
+      sandboxId: id,
+      serviceId: "test",
+      target: { host: "127.0.0.1", port: target.port },
+      token: async () => tokens,
+    })
+    expect(resumable).toBe(true)
+    const payload = randomBytes(8 * 1024 * 1024)
+    const chunks: Array<Buffer> = []
+    let received = 0
+    let killed: Promise<unknown> | undefined
+    duplex.write(payload.subarray(0, payload.length / 2))
+    for await (const chunk of duplex) {
+      chunks.push(chunk)
+      received += chunk.length
+      if (received < 2 * 1024 * 1024 || killed !== undefined) continue
+      killed = cluster.kill(first)
+      void killed.then(() => duplex.end(payload.subarray(payload.length / 2)))
+    }
+    expect(sha256(Buffer.concat(chunks))).toBe(sha256(payload))
+    expect(proxies.every((proxy) => proxy.refused() <= 1)).toBe(true)
+    link.close()
+    for (const proxy of proxies) proxy.close()
+    target.close()
+    await cluster.restart(first)
+    await threeAgain(first)
+  }, 90_000)
+})
 
 describe("a WebSocket and a download of a service", () => {
   it("go on, byte for byte, when the replica that holds the session is killed", async () => {
@@ -85,10 +135,7 @@ describe("a WebSocket and a download of a service", () => {
       await metric(client, /^holdfast_stream_bytes_total\{kind="http",direction="out"\} (\d+)/m),
     ).toBeGreaterThan(downloadBytes)
     await cluster.restart(holder)
-    await until("all three replicas have shards again", async () => {
-      const { replicas } = await cluster.status(holder)
-      return replicas.filter((replica) => replica.live && replica.shards > 0).length === 3
-    })
+    await threeAgain(holder)
   }, 90_000)
 
   it("go on, byte for byte, when it is rolled", async () => {

@@ -1,13 +1,12 @@
 /** Everything that a listener answers over HTTP: services by their host names, and a few paths of the gateway. */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2"
-import type { Duplex } from "node:stream"
 import { Effect } from "effect"
 import { SandboxTokens } from "../../auth/SandboxTokens.ts"
 import type { HttpHandlers } from "../../wire/grpc/HttpSide.ts"
 import { pages } from "./Pages.ts"
 import { ServiceRoutes } from "./ServiceRoutes.ts"
-import { refuseStream, refuseUpgrade } from "./Upgrade.ts"
+import { refuseStream } from "./Upgrade.ts"
 
 type Handle = (
   request: IncomingMessage | Http2ServerRequest,
@@ -35,13 +34,10 @@ export const httpHandlers = (
         return answer(200, "application/json", JSON.stringify(tokens.jwks))
       answer(nothingHere.status, "text/plain", `${nothingHere.text}\n`)
     }
-    const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-      if (!services.upgrade(request, socket, head, loopback)) refuseUpgrade(socket, nothingHere)
-    }
     return {
       fallback: handle,
       fallbackHttp2: handle,
-      onUpgrade,
+      onUpgrade: (request, socket, head) => services.upgrade(request, socket, head, loopback),
       onConnect: (stream, headers) => {
         if (!services.connect(stream, headers, loopback)) refuseStream(stream, pages.badRequest)
       },

@@ -60,6 +60,7 @@ export const sshConfig: Implementation = (invocation) =>
 const flagsOf = (globals: Globals): ReadonlyArray<string> => [
   ...(globals.gateway === defaultGateway ? [] : ["--gateway", globals.gateway]),
   ...(globals.workspace === "default" ? [] : ["--workspace", globals.workspace]),
+  ...(globals.transport === undefined ? [] : ["--transport", globals.transport]),
   ...fileFlag("--token-file", globals.tokenFile),
   ...fileFlag("--ca", globals.caFile),
   ...fileFlag("--cert", globals.certificateFile),

@@ -1,5 +1,6 @@
 import http2, { type ClientHttp2Session } from "node:http2"
 import net, { type Socket } from "node:net"
+import type { Duplex } from "node:stream"
 import tls from "node:tls"
 import { limits } from "../../domain/Limits.ts"
 import { Status } from "../../domain/Status.ts"
@@ -31,6 +32,8 @@ export interface ConnectOptions {
   readonly windows?: WindowOptions
   readonly maxMessageBytes?: number
   readonly tls?: ClientTlsOptions
+  /** `websocket`: HTTP/2 inside a WebSocket, where a network passes nothing else. Default `http2`. */
+  readonly transport?: "http2" | "websocket"
   /** Read for every call, so that a refreshed token is used at once. */
   readonly headers?: () => Readonly<Record<string, string>>
   readonly signal?: AbortSignal
@@ -64,10 +67,28 @@ export class GrpcConnection {
   }
 
   /** Resolves when the server has spoken HTTP/2; rejects with UNAVAILABLE, or CANCELLED through `signal`. */
-  static connect(options: ConnectOptions): Promise<GrpcConnection> {
+  static async connect(options: ConnectOptions): Promise<GrpcConnection> {
+    const url = new URL(options.url)
+    const { socketPath } = options
+    if (socketPath !== undefined) return GrpcConnection.#over(net.connect({ path: socketPath }), options)
+    if (options.transport !== "websocket") return GrpcConnection.#over(dial(url, options.tls), options)
+    const { openTunnel } = await import("./WebSocketTunnel.ts")
+    const tunnel = await openTunnel(
+      url,
+      options.tls,
+      options.connectTimeoutMs ?? limits.connectTimeoutMs,
+    ).catch((cause: unknown) => {
+      const text = cause instanceof Error ? cause.message : String(cause)
+      throw grpcError(Status.UNAVAILABLE, `cannot connect to ${url.host}: ${text}`)
+    })
+    return GrpcConnection.#over(tunnel, options)
+  }
+
+  static #over(socket: Duplex, options: ConnectOptions): Promise<GrpcConnection> {
     return new Promise((resolve, reject) => {
       const url = new URL(options.url)
       if (options.signal?.aborted) {
+        socket.destroy()
         reject(grpcError(Status.CANCELLED, "the connection attempt was cancelled"))
         return
       }
@@ -81,8 +102,6 @@ export class GrpcConnection {
         lastError = reason === "" ? error.name : reason
       }
       const place = options.socketPath ?? url.host
-      const socket =
-        options.socketPath === undefined ? dial(url, options.tls) : net.connect({ path: options.socketPath })
       socket.on("error", (error) => {
         noteError(error)
         // node:http2 destroys the session but leaves a TLS socket open, and then neither of them closes.

@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto"
 import http2, { type ServerHttp2Session } from "node:http2"
-import type { AddressInfo, Server, Socket } from "node:net"
+import { type AddressInfo, type Server, Socket } from "node:net"
+import { Duplex } from "node:stream"
+import { TLSSocket } from "node:tls"
 import { limits } from "../../domain/Limits.ts"
 import { Status } from "../../domain/Status.ts"
 import { GrpcError, grpcError, toGrpcError } from "./GrpcError.ts"
@@ -13,6 +15,7 @@ import { Http2Connection, type OpenConnection } from "./OpenConnections.ts"
 import { PortListener, type ServerTlsOptions } from "./PortListener.ts"
 import { type ServerCall, ServerCallState, type ServerConnection } from "./ServerCall.ts"
 import { sessionOptions, type WindowOptions } from "./SessionOptions.ts"
+import { TunnelServer } from "./WebSocketTunnel.ts"
 
 export type { OpenConnection, RunningCall } from "./OpenConnections.ts"
 export type { ServerTlsOptions } from "./PortListener.ts"
@@ -75,7 +78,15 @@ export const createGrpcServer = (options: GrpcServerOptions): GrpcServer => {
     streamResetBurst: limits.resetBurst,
     streamResetRate: limits.resetsPerSecond,
   })
-  const h1 = new Http1Side(options)
+  const tunnels = new TunnelServer()
+  /** The connections that tunnels ride on. */
+  const carriers = new WeakMap<Duplex, Duplex>()
+  const h1 = new Http1Side(options, (request, socket, head) =>
+    tunnels.accept(request, socket, head, (inside) => {
+      carriers.set(inside, socket)
+      h2.emit("connection", inside)
+    }),
+  )
   const listener = new PortListener({
     tls: options.tls,
     onConnection: (socket, protocol) => {
@@ -92,7 +103,7 @@ export const createGrpcServer = (options: GrpcServerOptions): GrpcServer => {
     session.setLocalWindowSize(windows.sessionBytes)
     startKeepalive(session, options.keepalive ?? defaultKeepalive)
     if (closing) session.close()
-    const connection = connectionOf(session)
+    const connection = connectionOf(session, carriers)
     session.on("error", (error) => report(error, { where: "session", ...describe(connection) }))
     // node:http2 marks a session closed before it aborts the streams of a lost connection.
     const isLost = (): boolean => session.destroyed || (session.closed && !closing && !open.left)
@@ -187,13 +198,21 @@ const run = async (call: ServerCallState, handler: MethodHandler, maxMessageByte
 const isLoopback = (address: string | undefined): boolean =>
   address !== undefined && (/^(::ffff:)?127\./.test(address) || address === "::1")
 
-const connectionOf = (session: ServerHttp2Session): ServerConnection => {
-  const { remoteAddress, localPort } = session.socket
+/** node:http2 wraps what is no socket of the system in one that has it as `stream`. */
+const carrierOf = (session: ServerHttp2Session, carriers: WeakMap<Duplex, Duplex>): Socket => {
+  const inside: unknown = Reflect.get(session.socket, "stream")
+  const carrier = inside instanceof Duplex ? carriers.get(inside) : undefined
+  return carrier instanceof Socket ? carrier : session.socket
+}
+
+const connectionOf = (session: ServerHttp2Session, carriers: WeakMap<Duplex, Duplex>): ServerConnection => {
+  const socket = carrierOf(session, carriers)
+  const { remoteAddress, localPort } = socket
   return {
     id: randomUUID(),
     remoteAddress,
     loopback: isLoopback(remoteAddress),
-    encrypted: session.encrypted === true,
+    encrypted: session.encrypted === true || socket instanceof TLSSocket,
     localPort: localPort ?? 0,
     session,
   }

@@ -11,8 +11,8 @@ export interface HttpHandlers {
   readonly fallback?: RequestListener
   /** Answers HTTP/2 requests that are not gRPC; 404 without it. */
   readonly fallbackHttp2?: (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void
-  /** Takes over a connection that is to speak something else, WebSocket as a rule; 404 without it. */
-  readonly onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+  /** Takes over a connection that is to speak something else, WebSocket as a rule; 404 where it does not. */
+  readonly onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean
   /** The same for one stream of HTTP/2 (RFC 8441); 404 without it. */
   readonly onConnect?: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void
 }
@@ -21,7 +21,7 @@ const notFound: RequestListener = (_request, response) => {
   response.writeHead(404, { "content-type": "text/plain" }).end("not found\n")
 }
 
-const refuseUpgrade = (_request: IncomingMessage, socket: Duplex): void => {
+const refuseUpgrade = (socket: Duplex): void => {
   socket.end("HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
 }
 
@@ -30,7 +30,8 @@ export class Http1Side {
   readonly connections = new Map<Duplex, Http1Connection>()
   readonly #server: http.Server
 
-  constructor({ fallback = notFound, onUpgrade = refuseUpgrade }: HttpHandlers) {
+  /** `tunnel` takes connections that turn into others of this port; those are counted there. */
+  constructor({ fallback = notFound, onUpgrade }: HttpHandlers, tunnel: HttpHandlers["onUpgrade"]) {
     this.#server = http.createServer({
       maxHeaderSize: limits.httpHeaderBytes,
       keepAliveTimeout: limits.httpKeepAliveMs,
@@ -47,11 +48,13 @@ export class Http1Side {
     this.#server.on("checkContinue", handle)
     this.#server.on("upgrade", (request, socket, head) => {
       socket.on("error", () => socket.destroy())
+      const taken = onUpgrade?.(request, socket, head) === true
+      if (!taken && tunnel?.(request, socket, head) === true) return
       const call = abandonable(request.headers, () => socket.destroy())
       const connection = this.connections.get(socket)
       connection?.begin(call)
       socket.once("close", () => connection?.end(call))
-      onUpgrade(request, socket, head)
+      if (!taken) refuseUpgrade(socket)
     })
     // Starts node's own header timeout, which otherwise begins with listen().
     this.#server.emit("listening")
