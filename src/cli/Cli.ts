@@ -9,6 +9,7 @@ import { addClusterCommands } from "./tree/ClusterCommands.ts"
 import { addDrill } from "./tree/DrillCommand.ts"
 import { addSandboxCommands } from "./tree/SandboxCommands.ts"
 import { addSessionCommands } from "./tree/SessionCommands.ts"
+import { addWorkspaceCommands } from "./tree/WorkspaceCommands.ts"
 
 export type { CliDependencies, DrillOptions, UpOptions } from "./Dependencies.ts"
 
@@ -23,8 +24,8 @@ Environment:
   HOLDFAST_WORKSPACE, OPENSHELL_WORKSPACE        workspace when --workspace is absent
   HOLDFAST_TOKEN, HOLDFAST_TOKEN_FILE            bearer token, or a file that holds it
   HOLDFAST_CLIENT_CA, _CERT, _KEY                PEM files for an https gateway
-  NO_COLOR                                       no colours
   HOLDFAST_TRANSPORT                             auto, http2 or websocket
+  NO_COLOR                                       no colours
   HOLDFAST_DEBUG=1                               stack traces with errors
 
 Exit codes: the remote command's own code for exec, connect and ssh; 255 when their connection fails;
@@ -51,13 +52,13 @@ const addGlobalOptions = (program: Command): Command =>
     .option("--ca <file>", "PEM certificate authority of an https gateway")
     .option("--cert <file>", "PEM client certificate")
     .option("--key <file>", "PEM key of the client certificate")
-    .option("--no-color", "no colours")
     .addOption(
       new Option(
         "--transport <name>",
         "how to connect: http2, websocket where a network passes nothing else, or auto, which tries both (auto)",
       ).argParser(oneOf("auto", "http2", "websocket")),
     )
+    .option("--no-color", "no colours")
 
 export interface ProgramOptions {
   /** The arguments after `holdfast`. */
@@ -91,6 +92,7 @@ export const buildProgram = (dependencies: CliDependencies, options: ProgramOpti
   addGlobalOptions(program)
   addSandboxCommands(program, context)
   addSessionCommands(program, context)
+  addWorkspaceCommands(program, context)
   addClusterCommands(program, context)
   addDrill(program, context)
   return program

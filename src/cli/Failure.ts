@@ -85,10 +85,14 @@ const nextStep = (tag: PublicError["_tag"], context: FailureContext, message: st
   const name = context.sandbox ?? "NAME"
   switch (tag) {
     case "NotFound":
+      if (message.startsWith("workspace ")) return "`holdfast workspace list` shows those that you may see."
       return context.suggestion === undefined
         ? "`holdfast sandbox list` shows the sandboxes that exist."
         : `Did you mean "${context.suggestion}"? \`holdfast sandbox list\` shows all.`
     case "FailedPrecondition":
+      if (message.includes("still contains"))
+        return "Delete that first; `holdfast sandbox list -w NAME` shows the sandboxes of a workspace."
+      if (message.includes("workspace")) return undefined
       return message.includes("not ready")
         ? `See \`holdfast sandbox get ${name}\` for its phase; start it with \`holdfast sandbox start ${name}\` if it is stopped.`
         : `See \`holdfast sandbox get ${name}\` for its phase.`

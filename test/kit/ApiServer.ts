@@ -22,6 +22,7 @@ const noTokens = Layer.succeed(SandboxTokens, {
 export const asUser = (name: string) => ({ metadata: { "x-test-user": name } })
 
 export interface ApiServer {
+  readonly url: string
   readonly connection: GrpcConnection
   readonly run: <A, E>(effect: Effect.Effect<A, E, Store.Store>) => Promise<A>
   readonly call: <I, O>(as: string, method: CalledMethod<I, O>, request: I) => Promise<O>
@@ -30,6 +31,7 @@ export interface ApiServer {
   readonly stop: () => Promise<void>
 }
 
+/** `users`: by the name that a call gives (`asUser`); under the empty name, who gives none. */
 export const startApi = async (
   database: DatabaseConfig,
   users: Readonly<Record<string, User>>,
@@ -37,7 +39,7 @@ export const startApi = async (
 ): Promise<ApiServer> => {
   const identify: Identify = (call) => {
     const name = call.metadata["x-test-user"]
-    const found = typeof name === "string" ? users[name] : undefined
+    const found = users[typeof name === "string" ? name : ""]
     return found === undefined
       ? Effect.fail(new Unauthenticated({ message: "missing authorization header" }))
       : Effect.succeed(found)
@@ -67,8 +69,10 @@ export const startApi = async (
   const handlers = new Map(endpoints.map((endpoint) => [endpoint.path, endpoint.bind(runtime, identify)]))
   const server = createGrpcServer({ router: (path) => handlers.get(path) })
   const { port } = await server.listen(0, "127.0.0.1")
-  const connection = await GrpcConnection.connect({ url: `http://127.0.0.1:${port}` })
+  const url = `http://127.0.0.1:${port}`
+  const connection = await GrpcConnection.connect({ url })
   return {
+    url,
     connection,
     run: (effect) => Effect.runPromise(Effect.provide(effect, runtime)),
     call: async (as, method, request) =>
