@@ -371,6 +371,12 @@ export const limitsTable = {
   draftChunks: [256, "chunks", "proposals kept per sandbox; the oldest decided ones go first"],
   draftEvents: [512, "entries", "history of proposals kept per sandbox"],
   draftSubmission: [64, "chunks", "proposals of one submission"],
+  draftTextLength: [4_096, "characters", "rationale and notes of a proposal; what is longer is cut"],
+  draftReviewBytes: [
+    2_097_152,
+    "bytes",
+    "policies that a reading of proposals shows beside them; beyond, only their hashes: the answer must fit a client",
+  ],
   logLevelLength: [32, "characters", "OpenShell 0.0.111"],
   mainArguments: [256, "arguments", "OpenShell 0.0.111"],
   mainCommandBytes: [262_144, "bytes", "OpenShell 0.0.111"],
@@ -507,11 +513,6 @@ export const limitsTable = {
     64 * 1_048_576,
     "bytes",
     "the list of 10,000 sandboxes, some kilobytes each, is one message",
-  ],
-  computeWorkspaces: [
-    10_000,
-    "workspaces",
-    "names remembered as known to the driver; then all are forgotten",
   ],
   computeSeen: [
     100_000,

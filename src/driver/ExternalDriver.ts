@@ -54,23 +54,10 @@ const changeOf = (event: ComputeEvent): DriverChange => {
 const make = (config: ExternalDriverConfig) =>
   Effect.gen(function* () {
     const link = yield* DriverLink.make(config)
-    /** Workspaces that the driver was told of, by the driver's process as far as we can tell. */
-    const workspaces = new Set<string>()
-
     const ensureWorkspace = (workspace: string): Effect.Effect<void, PublicError> =>
-      workspaces.has(workspace)
-        ? Effect.void
-        : link
-            .call(Methods.ensureWorkspace, () => workspace, computeQueryMs)
-            .pipe(
-              Effect.catchTag("Unimplemented", () => Effect.void),
-              Effect.tap(() =>
-                Effect.sync(() => {
-                  if (workspaces.size >= limits.computeWorkspaces) workspaces.clear()
-                  workspaces.add(workspace)
-                }),
-              ),
-            )
+      link
+        .call(Methods.ensureWorkspace, () => workspace, computeQueryMs)
+        .pipe(Effect.catchTag("Unimplemented", () => Effect.void))
 
     const get = (reference: ComputeReference): Effect.Effect<DriverObservation, PublicError> =>
       link
@@ -164,10 +151,7 @@ const make = (config: ExternalDriverConfig) =>
       removeWorkspace: (workspace) =>
         link
           .call(Methods.deleteWorkspace, () => workspace, computeOperationMs)
-          .pipe(
-            Effect.catchTags({ Unimplemented: () => Effect.void, NotFound: () => Effect.void }),
-            Effect.tap(() => Effect.sync(() => workspaces.delete(workspace))),
-          ),
+          .pipe(Effect.catchTags({ Unimplemented: () => Effect.void, NotFound: () => Effect.void })),
       changes: link.watch.pipe(
         Stream.map(changeOf),
         Stream.catchAll(({ message }) =>

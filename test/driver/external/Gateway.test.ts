@@ -9,6 +9,8 @@ import { Status } from "../../../src/domain/Status.ts"
 import { Driver } from "../../../src/driver/Driver.ts"
 import * as ExternalDriver from "../../../src/driver/ExternalDriver.ts"
 import { endTree } from "../../../src/driver/ProcessTree.ts"
+import * as Calls from "../../../src/wire/compute-v1/Calls.ts"
+import { stopSandbox } from "../../../src/wire/compute-v1/Methods.ts"
 import { createGrpcServer } from "../../../src/wire/grpc/GrpcServer.ts"
 import { callUnary, openTyped } from "../../../src/wire/grpc/Typed.ts"
 import { OpenShell, SandboxPhase } from "../../../src/wire/OpenShell.ts"
@@ -115,6 +117,21 @@ describe("a gateway with a driver in another process", () => {
       return found
     }
     await until("the driver's event is told", async () => (await reasons()).includes("ContainerCreated"))
+  })
+
+  it("stops a sandbox that was stopped at the driver", async () => {
+    const id = (await cluster.create("behind")).metadata?.id ?? ""
+    await cluster.ready("behind")
+    const connection = await Calls.connect(socketPath)
+    await Calls.call(connection, stopSandbox, { id, name: "behind" }, { timeoutMs: 10_000 })
+    connection.destroy()
+    await until(
+      "the sandbox is stopped",
+      async () => (await cluster.phase("behind")) === SandboxPhase.STOPPED,
+      10_000,
+    )
+    await start("behind")
+    await cluster.ready("behind")
   })
 
   it("fails a sandbox that the driver gives up, before anybody asks", async () => {
