@@ -6,14 +6,22 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { statusName } from "../../src/domain/Status.ts"
 import { type StatusRow, StatusWorld } from "../kit/StatusTable.ts"
+import { configRows } from "./statuses/Config.ts"
 import { providerRows } from "./statuses/Providers.ts"
 import { sandboxRows } from "./statuses/Sandboxes.ts"
+import { serviceRows } from "./statuses/Services.ts"
+import { sessionRows } from "./statuses/Sessions.ts"
+import { streamRows } from "./statuses/Streams.ts"
 import { tokenRows } from "./statuses/Tokens.ts"
 import { workspaceRows } from "./statuses/Workspaces.ts"
 
 const areas: Readonly<Record<string, ReadonlyArray<StatusRow>>> = {
+  configuration: configRows,
   providers: providerRows,
   sandboxes: sandboxRows,
+  sessions: sessionRows,
+  streams: streamRows,
+  services: serviceRows,
   tokens: tokenRows,
   workspaces: workspaceRows,
 }

@@ -81,10 +81,9 @@ export class StatusWorld {
   async answer<M extends Method>(
     method: M,
     messages: ReadonlyArray<MessageInitShape<M["input"]>>,
-    asSandbox?: string,
+    token?: string,
   ): Promise<Answer> {
-    const metadata =
-      asSandbox === undefined ? {} : { authorization: `Bearer ${await this.cluster.token(asSandbox)}` }
+    const metadata = token === undefined ? {} : { authorization: `Bearer ${token}` }
     const call = (await this.connection).open(methodPath(method), { metadata, timeoutMs: 20_000 })
     for (const message of messages)
       await call.write(encodeMessage<M["input"]>(method.input, message)).catch(() => {})
@@ -110,6 +109,8 @@ type Given<T> = T | ((world: StatusWorld) => Promise<T>)
 /** Who asks: the development user, or the sandbox of that id or of a given one. */
 export interface By {
   readonly sandbox?: Given<string>
+  /** Whatever this bearer token says. */
+  readonly token?: string
   /** Done before the call. */
   readonly after?: (world: StatusWorld) => Promise<unknown>
 }
@@ -136,11 +137,9 @@ export const refuses = <M extends Method>(
     await by.after?.(world)
     const settled = await settle(request, world)
     const messages = Array.isArray(settled) ? settled : [settled]
-    return world.answer(
-      method,
-      messages,
-      by.sandbox === undefined ? undefined : await settle(by.sandbox, world),
-    )
+    const token =
+      by.sandbox === undefined ? by.token : await world.cluster.token(await settle(by.sandbox, world))
+    return world.answer(method, messages, token)
   },
 })
 
