@@ -498,6 +498,11 @@ export const limitsTable = {
 
   // compute drivers in another process
   computeConnectMs: [2_000, "ms", "a socket of the same machine answers at once or is not served"],
+  computeKeepaliveMs: [
+    7_500_000,
+    "ms",
+    "a socket of this machine closes with its program; servers of grpc-go cut who sends PINGs within two hours",
+  ],
   computeQueryMs: [10_000, "ms", "deadline of questions to a driver: what it has, whether it could"],
   computeOperationMs: [
     60_000,

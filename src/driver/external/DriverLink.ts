@@ -2,7 +2,18 @@
  * The connection to a compute driver's socket: made when it is needed, made again when the driver restarted, and
  * greeted each time, because the program that comes back may be another version.
  */
-import { Clock, Duration, Effect, Exit, Option, Schedule, type Scope, Stream } from "effect"
+import {
+  Clock,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  FiberId,
+  Option,
+  Schedule,
+  type Scope,
+  Stream,
+} from "effect"
 import type { ComputeEvent, DriverCapabilities } from "../../domain/Compute.ts"
 import { FailedPrecondition, type PublicError } from "../../domain/Errors.ts"
 import { limits } from "../../domain/Limits.ts"
@@ -48,7 +59,8 @@ const isUnimplemented = (cause: unknown): boolean =>
 export const make = (config: DriverLinkConfig): Effect.Effect<DriverLink, never, Scope.Scope> =>
   Effect.gen(function* () {
     const reconnectMs = config.reconnectMs ?? limits.computeReconnectMs
-    const mutex = yield* Effect.makeSemaphore(1)
+    const scope = yield* Effect.scope
+    let attempt: Deferred.Deferred<Live, unknown> | undefined
     let live: Live | undefined
     let known: DriverCapabilities | undefined
     yield* Effect.addFinalizer(() => Effect.sync(() => live?.connection.destroy()))
@@ -107,17 +119,26 @@ export const make = (config: DriverLinkConfig): Effect.Effect<DriverLink, never,
       ),
     )
 
-    const acquire: Effect.Effect<Live, unknown> = mutex.withPermits(1)(
-      Effect.suspend(() => {
-        if (live !== undefined && !live.connection.draining) return Effect.succeed(live)
-        return Effect.tap(connect, (fresh) =>
-          Effect.sync(() => {
-            live = fresh
-            known = fresh.capabilities
-          }),
-        )
-      }),
-    )
+    /** One attempt at a time, whose outcome is everybody's: many callers must not wait for each other's failures. */
+    const acquire: Effect.Effect<Live, unknown> = Effect.suspend(() => {
+      if (live !== undefined && !live.connection.draining) return Effect.succeed(live)
+      if (attempt !== undefined) return Deferred.await(attempt)
+      const outcome = Deferred.unsafeMake<Live, unknown>(FiberId.none)
+      attempt = outcome
+      const settle = (exit: Exit.Exit<Live, unknown>) => {
+        attempt = undefined
+        if (Exit.isSuccess(exit)) {
+          live = exit.value
+          known = exit.value.capabilities
+        }
+        return Deferred.done(outcome, exit)
+      }
+      return connect.pipe(
+        Effect.onExit((exit) => Effect.suspend(() => settle(exit))),
+        Effect.forkIn(scope),
+        Effect.zipRight(Deferred.await(outcome)),
+      )
+    })
 
     const patiently = <A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A, unknown> =>
       Effect.flatMap(Clock.currentTimeMillis, (startedAtMs) =>

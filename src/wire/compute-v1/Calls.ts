@@ -10,6 +10,7 @@ export const connect = (socketPath: string, signal?: AbortSignal): Promise<GrpcC
     url: "http://localhost",
     socketPath,
     connectTimeoutMs: limits.computeConnectMs,
+    keepalive: { intervalMs: limits.computeKeepaliveMs, timeoutMs: limits.clientKeepaliveTimeoutMs },
     maxMessageBytes: limits.computeMessageBytes,
     ...(signal === undefined ? {} : { signal }),
   })

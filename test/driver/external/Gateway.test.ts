@@ -128,7 +128,7 @@ describe("a gateway with a driver in another process", () => {
     await until(
       "the sandbox is stopped",
       async () => (await cluster.phase("behind")) === SandboxPhase.STOPPED,
-      10_000,
+      30_000,
     )
     await start("behind")
     await cluster.ready("behind")
@@ -141,7 +141,7 @@ describe("a gateway with a driver in another process", () => {
     await until(
       "the sandbox has failed",
       async () => (await cluster.phase("given-up")) === SandboxPhase.ERROR,
-      10_000,
+      30_000,
     )
   })
 
@@ -180,6 +180,35 @@ describe("a socket without a driver", () => {
     expect(error.message).toContain("does not serve openshell.compute.v1.ComputeDriver")
     await server.close(0)
     await new Promise((resolve) => listener.close(resolve))
+  })
+
+  it("keeps nobody waiting for the attempts of others when its program is silent", async () => {
+    const silent = net.createServer(() => undefined)
+    await new Promise<void>((resolve) => silent.listen(join(directory, "silent.sock"), resolve))
+    const connections = new Set<net.Socket>()
+    silent.on("connection", (socket) => connections.add(socket.on("close", () => connections.delete(socket))))
+    const errors = await Effect.runPromise(
+      Effect.flatMap(Driver, (driver) =>
+        Effect.all(
+          Array.from({ length: 50 }, () => Effect.flip(driver.list)),
+          { concurrency: "unbounded" },
+        ),
+      ).pipe(
+        // Fifty attempts one after another would take a hundred seconds.
+        Effect.timeout(20_000),
+        Effect.provide(
+          ExternalDriver.layer({
+            name: "vm",
+            socketPath: join(directory, "silent.sock"),
+            reconnectMs: 300,
+          }),
+        ),
+      ),
+    )
+    expect(new Set(errors.map(({ _tag }) => _tag))).toEqual(new Set(["Unavailable"]))
+    expect(errors[0]?.message).toContain("no answer in 2000 ms")
+    for (const socket of connections) socket.destroy()
+    await new Promise((resolve) => silent.close(resolve))
   })
 
   it("is refused with its path when nothing serves it", async () => {
