@@ -8,6 +8,7 @@ import type { TreeContext } from "./Tree.ts"
 import { addClusterCommands } from "./tree/ClusterCommands.ts"
 import { addDrill } from "./tree/DrillCommand.ts"
 import { addSandboxCommands } from "./tree/SandboxCommands.ts"
+import { addServiceCommands } from "./tree/ServiceCommands.ts"
 import { addSessionCommands } from "./tree/SessionCommands.ts"
 import { addWorkspaceCommands } from "./tree/WorkspaceCommands.ts"
 
@@ -92,6 +93,7 @@ export const buildProgram = (dependencies: CliDependencies, options: ProgramOpti
   addGlobalOptions(program)
   addSandboxCommands(program, context)
   addSessionCommands(program, context)
+  addServiceCommands(program, context)
   addWorkspaceCommands(program, context)
   addClusterCommands(program, context)
   addDrill(program, context)

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import WebSocket from "ws"
 import { callUnary } from "../../src/wire/grpc/Typed.ts"
 import { OpenShell } from "../../src/wire/OpenShell.ts"
+import { holdfast } from "../cli/Launch.ts"
 import { type Application, pattern, startApplication } from "../kit/Application.ts"
 import { TestCluster, until } from "../kit/Cluster.ts"
 import { ask, expose, portOf } from "../kit/Services.ts"
@@ -209,6 +210,29 @@ describe("a WebSocket to a service", () => {
     socket.on("error", () => undefined)
     const [, response] = await once(socket, "unexpected-response", { signal: AbortSignal.timeout(10_000) })
     expect(response.statusCode).toBe(403)
+  })
+})
+
+describe("`holdfast service`", () => {
+  const run = (...args: ReadonlyArray<string>) =>
+    holdfast(["service", ...args], { gateway: cluster.replica(cluster.names[1] ?? "").url })
+
+  it("exposes, shows, lists and deletes", async () => {
+    const exposed = await run("expose", "web", String(application.port), "cli")
+    expect([exposed.code, exposed.stderr]).toEqual([0, ""])
+    const url = exposed.stdout.trim()
+    expect(new URL(url).hostname).toBe("default--web--cli.openshell.localhost")
+    expect((await run("get", "web", "cli")).stdout).toContain(url)
+    expect(JSON.parse((await run("list", "web", "-o", "json")).stdout)).toMatchObject([
+      { sandboxName: "web", serviceName: "", targetPort: application.port },
+      { sandboxName: "web", serviceName: "cli", targetPort: application.port, url },
+    ])
+    expect((await run("list", "-o", "name")).stdout).toBe("web\nweb--cli\n")
+    expect((await run("delete", "web", "cli")).code).toBe(0)
+    const gone = await run("get", "web", "cli")
+    expect(gone.code).toBe(5)
+    expect(gone.stderr).toContain("service endpoint not found")
+    expect((await run("expose", "web", "70000")).code).toBe(2)
   })
 })
 
