@@ -9,6 +9,7 @@ const processSuites = [
   "test/cluster/**/*.test.ts",
   "test/drill/process/**/*.test.ts",
   "test/driver/**/*.test.ts",
+  "test/fuzz/**/*.test.ts",
   "test/interop/**/*.test.ts",
   "test/local/**/*.test.ts",
   "test/e2e/**/*.test.ts",

@@ -52,7 +52,7 @@ const finish = (random: Random, stream: ClientHttp2Stream): void => {
   const how = random.next()
   if (how < 0.6) stream.end()
   else if (how < 0.75) stream.close(constants.NGHTTP2_CANCEL)
-  else if (how < 0.8) stream.close(random.below(14))
+  else if (how < 0.8) stream.close(1 + random.below(13))
   // Otherwise it stays open and says nothing more.
 }
 

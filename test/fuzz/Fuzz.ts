@@ -10,6 +10,8 @@ export interface FuzzOptions {
   readonly frames: number
   readonly seed: number
   readonly say: (text: string) => void
+  /** How long calls that nobody waits for any more may take to go away before memory is measured. */
+  readonly quietMs?: number
 }
 
 export interface FuzzReport {
@@ -55,7 +57,12 @@ const open = (url: string): Slot => {
   return { session, calls: 0 }
 }
 
-export const fuzz = async ({ frames: wanted, seed, say }: FuzzOptions): Promise<FuzzReport> => {
+export const fuzz = async ({
+  frames: wanted,
+  seed,
+  say,
+  quietMs = 6_000,
+}: FuzzOptions): Promise<FuzzReport> => {
   const startedMs = performance.now()
   const target = await Target.start()
   const statuses: Record<string, Record<string, number>> = {}
@@ -109,7 +116,7 @@ export const fuzz = async ({ frames: wanted, seed, say }: FuzzOptions): Promise<
       }
     }
     /** Calls that nobody waits for any more have their own deadlines. */
-    const quiet = () => new Promise((resolve) => setTimeout(resolve, 6_000))
+    const quiet = () => new Promise((resolve) => setTimeout(resolve, quietMs))
     let warm: Memory = { rssMb: 0, heapMb: 0 }
     let end = warm
     try {

@@ -1,5 +1,6 @@
 /** The SSH server of a supervisor, as sheet 3.4 describes it: `none`, shells, terminals, loopback forwards. */
 import { spawn } from "node:child_process"
+import { rmSync } from "node:fs"
 import { connect, createServer } from "node:net"
 import { constants } from "node:os"
 import { spawn as spawnPty } from "@lydell/node-pty"
@@ -212,6 +213,8 @@ export const listen = (path: string, dependencies: SshDependencies): Promise<voi
   })
   return new Promise((resolve, reject) => {
     listener.once("error", reject)
+    // A socket file of the run before.
+    if (!path.startsWith("@")) rmSync(path, { force: true })
     const before = process.umask(0o177)
     listener.listen(path.startsWith("@") ? `\0${path.slice(1)}` : path, resolve)
     process.umask(before)
