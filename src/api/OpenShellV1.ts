@@ -1,6 +1,7 @@
 /** The OpenShell 0.0.111 wire: which method of it asks for which operation. */
 
 import { config } from "../wire/openshell-v1/Config.ts"
+import { drafts } from "../wire/openshell-v1/Drafts.ts"
 import { exec } from "../wire/openshell-v1/Exec.ts"
 import { forwards } from "../wire/openshell-v1/Forwards.ts"
 import { identity } from "../wire/openshell-v1/Identity.ts"
@@ -17,6 +18,7 @@ import { tokens } from "../wire/openshell-v1/Tokens.ts"
 import { workspaces } from "../wire/openshell-v1/Workspaces.ts"
 import { attachmentOperations } from "./AttachmentMethods.ts"
 import { configOperations } from "./ConfigMethods.ts"
+import { draftOperations } from "./DraftMethods.ts"
 import { bind } from "./Endpoint.ts"
 import { execOperations } from "./ExecMethods.ts"
 import { forwardOperations } from "./ForwardMethods.ts"
@@ -68,6 +70,16 @@ export const openShellV1 = [
   bind(config.policyStatus, configOperations.policyStatus),
   bind(config.policies, configOperations.policies),
   bind(config.report, configOperations.report),
+
+  bind(drafts.submit, draftOperations.submit),
+  bind(drafts.get, draftOperations.get),
+  bind(drafts.approve, draftOperations.approve),
+  bind(drafts.approveAll, draftOperations.approveAll),
+  bind(drafts.reject, draftOperations.reject),
+  bind(drafts.edit, draftOperations.edit),
+  bind(drafts.undo, draftOperations.undo),
+  bind(drafts.clear, draftOperations.clear),
+  bind(drafts.history, draftOperations.history),
 
   bind(sshSessions.create, sshSessionOperations.create),
   bind(sshSessions.revoke, sshSessionOperations.revoke),

@@ -4,6 +4,8 @@ import { InvalidArgument } from "../domain/Errors.ts"
 import { type ExecRequest, environmentKey, refusalOfExec } from "../domain/ExecRequest.ts"
 import { limits } from "../domain/Limits.ts"
 import type { SandboxSpec } from "../domain/Sandbox.ts"
+import { contentRefusal, reservedRefusal } from "../policy/Content.ts"
+import { createdPolicy } from "../policy/OwnHead.ts"
 
 type Check = Effect.Effect<void, InvalidArgument>
 
@@ -112,6 +114,12 @@ const command = (argv: ReadonlyArray<string>): Check =>
     ),
   )
 
+const policy = (it: SandboxSpec): Check => {
+  const given = createdPolicy({ spec: it })
+  const refusal = given === undefined ? undefined : (reservedRefusal(given) ?? contentRefusal(given))
+  return refusal === undefined ? Effect.void : refuse(refusal)
+}
+
 export const spec = (it: SandboxSpec): Check =>
   all(
     when(
@@ -125,6 +133,7 @@ export const spec = (it: SandboxSpec): Check =>
     environment(it.environment),
     it.template === undefined ? Effect.void : template(it.template),
     when(sizeOf(it.policy) > limits.policyBytes, () => `policy exceeds ${limits.policyBytes} bytes`),
+    policy(it),
     command(it.command),
   )
 

@@ -95,6 +95,18 @@ export interface ChunkRef extends SandboxRef {
   readonly chunkId: string
 }
 
+export interface ChunkApproval extends ChunkRef {
+  readonly reviewToken: string
+}
+
+export interface ChunkRejection extends ChunkRef {
+  readonly reason: string
+}
+
+export interface ChunkEdit extends ChunkRef {
+  readonly rule: NetworkRule | undefined
+}
+
 export interface ApproveAll extends SandboxRef {
   readonly includeSecurityFlagged: boolean
   /** Empty: every pending chunk as it now is. */

@@ -324,6 +324,7 @@ export const limitsTable = {
   ],
 
   // names and sizes of requests
+  petnameAttempts: [3, "names", "further ones for a sandbox whose made-up name is taken"],
   nameLength: [19, "characters", "OpenShell 0.0.111: service host names join three names in one label"],
   listDefault: [100, "items", "OpenShell 0.0.111 page size"],
   listMax: [1_000, "items", "OpenShell 0.0.111 page size"],

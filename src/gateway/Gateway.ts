@@ -77,6 +77,7 @@ const driver = (settings: GatewaySettings): Layer.Layer<Driver> => {
     stateDir: settings.stateDir,
     endpoint: settings.sandboxEndpoint,
     logLevel: settings.logLevel,
+    ca: Option.getOrUndefined(settings.sandboxCa),
     ...(settings.supervisorCommand.length === 0 ? {} : { command: settings.supervisorCommand }),
   })
 }
@@ -138,7 +139,7 @@ export const layer = (settings: GatewaySettings) => {
 
   const services = ServiceRoutes.layer.pipe(Layer.provide(ServiceGate.layer), Layer.provide(Directory.layer))
 
-  const configuration = Layer.provide(Configuration.layer, AttachedProviders.layer)
+  const configuration = Layer.provideMerge(Configuration.layer, AttachedProviders.layer)
 
   return Layer.mergeAll(clientListeners(settings), healthListener(settings), probe).pipe(
     Layer.provideMerge(services),

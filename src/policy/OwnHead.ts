@@ -11,7 +11,7 @@ import { policyHash } from "./Canonical.ts"
 const decode = Schema.decodeUnknownOption(SandboxPolicy)
 
 /** The policy of a sandbox's creation. */
-export const createdPolicy = ({ spec }: Sandbox): SandboxPolicy | undefined =>
+export const createdPolicy = ({ spec }: Pick<Sandbox, "spec">): SandboxPolicy | undefined =>
   spec.policy === undefined ? undefined : Option.getOrUndefined(decode(spec.policy))
 
 const firstRevision = ({ createdAtMs }: Sandbox, policy: SandboxPolicy): PolicyRevision => ({
