@@ -7,6 +7,7 @@ import { defaultGateway } from "./Invocation.ts"
 import type { TreeContext } from "./Tree.ts"
 import { addClusterCommands } from "./tree/ClusterCommands.ts"
 import { addDrill } from "./tree/DrillCommand.ts"
+import { addInferenceCommands, addProviderCommands } from "./tree/ProviderCommands.ts"
 import { addSandboxCommands } from "./tree/SandboxCommands.ts"
 import { addServiceCommands } from "./tree/ServiceCommands.ts"
 import { addSessionCommands } from "./tree/SessionCommands.ts"
@@ -95,6 +96,8 @@ export const buildProgram = (dependencies: CliDependencies, options: ProgramOpti
   addSessionCommands(program, context)
   addServiceCommands(program, context)
   addWorkspaceCommands(program, context)
+  addProviderCommands(program, context)
+  addInferenceCommands(program, context)
   addClusterCommands(program, context)
   addDrill(program, context)
   return program

@@ -1,27 +1,11 @@
 /** Workspaces and their members, over a gateway's connection. */
-import { Effect } from "effect"
-import { limits } from "../domain/Limits.ts"
+import type { Effect } from "effect"
 import type { MemberName, NewMember, NewWorkspace, Workspace, WorkspaceMember } from "../domain/Workspace.ts"
 import { workspaceCalls } from "../wire/openshell-v1/Workspaces.ts"
 import type { ClientError, GatewayClientService } from "./GatewayClient.ts"
+import { pages } from "./Pages.ts"
 
 const repeatable = { repeatable: true } as const
-
-/** Follows pages until the limit or the end. */
-const pages = <A>(
-  page: (offset: number, limit: number) => Effect.Effect<ReadonlyArray<A>, ClientError>,
-  most = Number.POSITIVE_INFINITY,
-): Effect.Effect<ReadonlyArray<A>, ClientError> =>
-  Effect.gen(function* () {
-    const found: Array<A> = []
-    while (found.length < most) {
-      const limit = Math.min(limits.listMax, most - found.length)
-      const next = yield* page(found.length, limit)
-      found.push(...next)
-      if (next.length < limit) break
-    }
-    return found
-  })
 
 export const createWorkspace = (gateway: GatewayClientService, workspace: NewWorkspace) =>
   gateway.call(workspaceCalls.create, workspace)

@@ -3,12 +3,14 @@ import { type Command, Option } from "commander"
 import { limits } from "../../domain/Limits.ts"
 import { keyValue, labelSelector, wholeNumber } from "../Arguments.ts"
 import { lazily, type TreeContext } from "../Tree.ts"
+import { addSandboxProviderCommands } from "./ProviderCommands.ts"
 
 export const addSandboxCommands = (program: Command, context: TreeContext): void => {
   const sandbox = program.command("sandbox").alias("sb").description("create, use and delete sandboxes")
   addLifecycle(sandbox, context)
   addUse(sandbox, context)
   addFiles(sandbox, context)
+  addSandboxProviderCommands(sandbox, context)
 }
 
 const addLifecycle = (sandbox: Command, context: TreeContext): void => {

@@ -1,0 +1,134 @@
+import { Clock, Effect } from "effect"
+import type { GatewayClientService } from "../../client/GatewayClient.ts"
+import {
+  createProvider,
+  deleteProvider,
+  getProfile,
+  getProvider,
+  listProviders,
+  updateProvider,
+} from "../../client/Providers.ts"
+import type { Provider } from "../../domain/Provider.ts"
+import { credentialsOf, expiriesOf } from "../Credentials.ts"
+import { type CliFailure, usageFailure } from "../Failure.ts"
+import { attempting, openGateway } from "../Gateway.ts"
+import type { Implementation, Invocation } from "../Invocation.ts"
+import { flag, listOption, mapOption, numberOption, operand, textOption, unlessNegated } from "../Options.ts"
+import { print, printJson, printJsonLine, printListing, say } from "../Output.ts"
+import { describeProvider, providerColumns, providerJson, providerWideColumns } from "../ProviderView.ts"
+
+const report = ({ globals }: Invocation, provider: Provider, done: string): Effect.Effect<void> => {
+  if (globals.output === "json") return printJson(providerJson(provider))
+  if (globals.output === "name") return print(`${provider.name}\n`)
+  return say(`${done} provider "${provider.name}".`)
+}
+
+/** Credentials of the profile that the environment has. */
+const fromEnvironment = (
+  gateway: GatewayClientService,
+  type: string,
+): Effect.Effect<Readonly<Record<string, string>>, CliFailure> =>
+  Effect.gen(function* () {
+    const profile = yield* getProfile(gateway, type).pipe(
+      attempting(gateway, { action: `look up provider profile "${type}"` }),
+    )
+    const found = profile.credentials.flatMap(({ envVars }) => {
+      const name = envVars.find((variable) => (process.env[variable] ?? "") !== "")
+      return name === undefined ? [] : [[name, process.env[name] ?? ""] as const]
+    })
+    if (found.length > 0) return Object.fromEntries(found)
+    const names = profile.credentials.flatMap(({ envVars }) => envVars)
+    return yield* usageFailure(`the environment has none of ${names.join(", ")}`)
+  })
+
+const given = (invocation: Invocation) =>
+  Effect.all({
+    credentials: credentialsOf(invocation),
+    credentialExpiresAtMs: expiriesOf(invocation),
+    config: Effect.succeed(mapOption(invocation, "config")),
+    labels: Effect.succeed(mapOption(invocation, "label")),
+  })
+
+export const providerCreate: Implementation = (invocation) =>
+  Effect.gen(function* () {
+    const name = operand(invocation, 0)
+    const type = textOption(invocation, "type") ?? ""
+    const gateway = yield* openGateway(invocation)
+    const fields = yield* given(invocation)
+    const found = flag(invocation, "fromEnv") ? yield* fromEnvironment(gateway, type) : {}
+    const credentials = { ...found, ...fields.credentials }
+    const made = yield* createProvider(gateway, { name, type, ...fields, credentials }).pipe(
+      attempting(gateway, { action: `create provider "${name}"` }),
+    )
+    yield* report(invocation, made, "Created")
+    return 0
+  })
+
+export const providerUpdate: Implementation = (invocation) =>
+  Effect.gen(function* () {
+    const name = operand(invocation, 0)
+    const gateway = yield* openGateway(invocation)
+    const fields = yield* given(invocation)
+    const removed = Object.fromEntries(listOption(invocation, "removeCredential").map((key) => [key, ""]))
+    const resourceVersion = numberOption(invocation, "ifVersion") ?? 0
+    const credentials = { ...fields.credentials, ...removed }
+    const made = yield* updateProvider(gateway, { name, ...fields, credentials, resourceVersion }).pipe(
+      attempting(gateway, { action: `update provider "${name}"` }),
+    )
+    yield* report(invocation, made, "Updated")
+    return 0
+  })
+
+export const providerGet: Implementation = (invocation) =>
+  Effect.gen(function* () {
+    const name = operand(invocation, 0)
+    const gateway = yield* openGateway(invocation)
+    const found = yield* getProvider(gateway, name).pipe(
+      attempting(gateway, { action: `get provider "${name}"` }),
+    )
+    const { output } = invocation.globals
+    if (output === "json") yield* printJson(providerJson(found))
+    else if (output === "name") yield* print(`${found.name}\n`)
+    else yield* print(describeProvider(found, yield* Clock.currentTimeMillis))
+    return 0
+  })
+
+export const providerList: Implementation = (invocation) =>
+  Effect.gen(function* () {
+    const gateway = yield* openGateway(invocation)
+    const allWorkspaces = flag(invocation, "allWorkspaces")
+    const rows = yield* listProviders(gateway, {
+      allWorkspaces,
+      limit: numberOption(invocation, "limit"),
+    }).pipe(attempting(gateway, { action: "list providers" }))
+    yield* printListing(invocation, {
+      rows,
+      columns: providerColumns(yield* Clock.currentTimeMillis, allWorkspaces),
+      wide: providerWideColumns,
+      json: providerJson,
+      name: ({ name }) => name,
+      empty: `No providers${allWorkspaces ? "" : ` in workspace "${gateway.workspace}"`}.`,
+      headings: unlessNegated(invocation, "headers"),
+    })
+    return 0
+  })
+
+export const providerDelete: Implementation = (invocation) =>
+  Effect.gen(function* () {
+    const gateway = yield* openGateway(invocation)
+    const { output } = invocation.globals
+    yield* Effect.forEach(
+      [...new Set(invocation.operands)],
+      (name) =>
+        Effect.gen(function* () {
+          const deleted = yield* deleteProvider(gateway, name).pipe(
+            attempting(gateway, { action: `delete provider "${name}"` }),
+          )
+          if (output === "json") yield* printJsonLine({ name, deleted })
+          else if (output === "name") yield* print(`${name}\n`)
+          else yield* say(deleted ? `Deleted provider "${name}".` : `There is no provider "${name}".`)
+        }),
+      { discard: true },
+    )
+    return 0
+  })
