@@ -164,7 +164,7 @@ describe("the gateway's pods", () => {
       const secret = at(volume, "secret.secretName")
       return typeof secret === "string" ? [secret] : []
     })
-    expect(mounted.sort()).toEqual(["holdfast-jwt", "holdfast-peer-ca"])
+    expect(mounted.sort()).toEqual(["holdfast-credentials", "holdfast-jwt", "holdfast-peer-ca"])
     for (const name of ["holdfast-postgres", ...mounted]) {
       const values = Object.values(one("Secret", name).stringData ?? {})
       expect(values.length).toBeGreaterThan(0)
