@@ -11,7 +11,7 @@ import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import { transaction } from "../store/Database.ts"
 import { Sandboxes } from "../store/Sandboxes.ts"
 import { openShellAccess as access } from "./Access.ts"
-import { acrossWorkspaces, inWorkspace, sandboxByName } from "./Lookup.ts"
+import { acrossWorkspaces, type Caller, inWorkspace, sandboxByName } from "./Lookup.ts"
 import { unary } from "./Operation.ts"
 import { petname } from "./Petname.ts"
 import { requireAttachable } from "./ProviderAttachment.ts"
@@ -20,7 +20,7 @@ import * as Validate from "./Validate.ts"
 /** The main process of a sandbox that asks for none (wire contract 2.2). */
 const defaultMain = { command: ["/bin/bash", "-l"], tty: true } as const
 
-const createSandbox = unary(access.createSandbox, (request: NewSandbox, caller) =>
+const create = (request: NewSandbox, caller: Caller) =>
   Effect.gen(function* () {
     const name = request.name === "" ? petname() : request.name
     const spec = {
@@ -56,7 +56,16 @@ const createSandbox = unary(access.createSandbox, (request: NewSandbox, caller) 
       : transaction(Effect.zipRight(requireAttachable(workspace, spec.providers), insert))
     const actors = yield* SandboxActors
     return yield* actors.ask(id, (actor) => actor.Provision(), limits.lifecycleTimeoutMs)
-  }),
+  })
+
+const createSandbox = unary(access.createSandbox, (request: NewSandbox, caller) =>
+  request.name === ""
+    ? // A name of ours that is taken is no fault of the caller's.
+      Effect.retry(create(request, caller), {
+        times: limits.petnameAttempts,
+        while: (error) => error._tag === "AlreadyExists",
+      })
+    : create(request, caller),
 )
 
 const getSandbox = unary(access.getSandbox, (request: SandboxName, caller) =>

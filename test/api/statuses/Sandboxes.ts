@@ -150,6 +150,16 @@ const create: ReadonlyArray<StatusRow> = [
   ),
 ]
 
+const ofTheDriver: ReadonlyArray<StatusRow> = [
+  refuses(
+    method.createSandbox,
+    "a GPU, of which the process driver has none",
+    { spec: { resourceRequirements: { gpu: {} } } },
+    FAILED_PRECONDITION,
+    /cannot assign GPUs/,
+  ),
+]
+
 const byName = [method.getSandbox, method.deleteSandbox, method.stopSandbox, method.startSandbox].flatMap(
   (one) => [
     refuses(one, "an empty name", { name: "" }, INVALID_ARGUMENT, "name is required"),
@@ -174,6 +184,7 @@ const byName = [method.getSandbox, method.deleteSandbox, method.stopSandbox, met
 
 export const sandboxRows: ReadonlyArray<StatusRow> = [
   ...create,
+  ...ofTheDriver,
   ...byName,
   refuses(
     method.listSandboxes,
