@@ -98,6 +98,7 @@ export const bind = <I, O, R>(
         }
       : {
           kind: "streaming",
+          longCall: method.longCall,
           handle: async (call, incoming) => {
             const exchange: Exchange<I, O> = {
               call,

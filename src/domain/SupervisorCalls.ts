@@ -7,12 +7,6 @@ export interface MainExit {
   readonly exitCode: number
 }
 
-/** What a supervisor of ours heeds of its configuration. */
-export interface SeenConfig {
-  /** Changes whenever the provider environment does; opaque. */
-  readonly providerEnvRevision: string
-}
-
 export interface TokenRefresh {
   readonly extensionServiceNames: ReadonlyArray<string>
 }

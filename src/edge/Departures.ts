@@ -2,21 +2,14 @@
 import { Status } from "../domain/Status.ts"
 import { grpcError } from "../wire/grpc/GrpcError.ts"
 import type { OpenConnection, RunningCall } from "../wire/grpc/GrpcServer.ts"
-import { methodPath } from "../wire/grpc/Typed.ts"
-import { OpenShell } from "../wire/OpenShell.ts"
-
-const { method } = OpenShell
 
 /** A supervisor claims relays on the connection of its session: GOAWAY there would fail them. */
-const ofSupervisors = new Set([methodPath(method.connectSupervisor), methodPath(method.relayStream)])
-
 const carriesSession = ({ calls }: OpenConnection): boolean =>
-  [...calls].some(({ path }) => ofSupervisors.has(path))
+  [...calls].some(({ longCall }) => longCall === "session" || longCall === "relay")
 
 /** Calls that never end by themselves and whose callers begin again where they were. */
-const beginsAgain = ({ path, metadata }: RunningCall): boolean =>
-  path === methodPath(method.pushSandboxLogs) ||
-  (path === methodPath(method.watchSandbox) && /^holdfast\b/.test(metadata["user-agent"] ?? ""))
+const beginsAgain = ({ longCall, metadata }: RunningCall): boolean =>
+  longCall === "log-push" || (longCall === "watch" && /^holdfast\b/.test(metadata["user-agent"] ?? ""))
 
 const elsewhere = () =>
   grpcError(Status.UNAVAILABLE, "this replica is being drained; the call can go on at another")
@@ -49,5 +42,5 @@ export const sendAway = (connections: ReadonlyArray<OpenConnection>, told: Told,
 
 export const cut = (connections: ReadonlyArray<OpenConnection>): void => {
   for (const { calls } of connections)
-    for (const call of [...calls]) if (call.path !== methodPath(method.relayStream)) call.abandon(cutOff())
+    for (const call of [...calls]) if (call.longCall !== "relay") call.abandon(cutOff())
 }

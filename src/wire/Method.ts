@@ -3,6 +3,9 @@
  * A version of a wire is a folder beside this file that exports such methods; nothing outside names its messages.
  */
 
+/** Calls that a replica treats in its own way when it is left: they last, and their callers know what to do. */
+export type LongCall = "session" | "relay" | "log-push" | "watch"
+
 /** What a gateway needs to serve a method. Decoding throws GrpcError or a tagged public error. */
 export interface ServedMethod<I, O> {
   /** `/package.Service/Method` */
@@ -14,6 +17,7 @@ export interface ServedMethod<I, O> {
    * (`ExecStream.ts`): they pass unread.
    */
   readonly isExecStream?: true
+  readonly longCall?: LongCall
 }
 
 /** What a client needs to call a method. */

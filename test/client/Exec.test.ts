@@ -82,7 +82,7 @@ describe("exec", () => {
             command: [
               "bash",
               "-c",
-              "stty size; trap 'stty size; exit 5' WINCH; while :; do read -t 1 x; done",
+              "trap 'stty size; exit 5' WINCH; stty size; while :; do read -t 1 x; done",
             ],
             terminal: { columns: 111, rows: 33 },
           },

@@ -1,6 +1,6 @@
 import { Effect, Schedule } from "effect"
 import { limits } from "../../domain/Limits.ts"
-import { OpenShell } from "../../wire/OpenShell.ts"
+import { supervisorCalls } from "../../wire/openshell-v1/SupervisorCalls.ts"
 import type { Identity } from "../session/Session.ts"
 import type { GatewayLink } from "./GatewayLink.ts"
 
@@ -10,7 +10,7 @@ export const reportExit = (link: GatewayLink, identity: Identity, exitCode: numb
     Schedule.union(Schedule.spaced(limits.exitReportPauseCapMs)),
   )
   const { sandboxId, instanceId } = identity
-  return link.call(OpenShell.method.reportMainProcessExit, { sandboxId, instanceId, exitCode }).pipe(
+  return link.ask(supervisorCalls.reportExit, { sandboxId, instanceId, exitCode }).pipe(
     Effect.tapError((error) =>
       Effect.logWarning("exit not reported").pipe(
         Effect.annotateLogs({ reason: error.message, status: error.code }),

@@ -1,12 +1,11 @@
 /** Connections and calls to the gateway cluster, with the sandbox's token on each of them. */
 import { readFile } from "node:fs/promises"
-import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf"
 import { Effect, Random, Redacted, type Scope } from "effect"
 import { limits } from "../../domain/Limits.ts"
 import { Status, type StatusCode } from "../../domain/Status.ts"
+import { call } from "../../wire/grpc/Calls.ts"
 import { type ClientTlsOptions, GrpcConnection } from "../../wire/grpc/GrpcClient.ts"
 import { type GrpcError, grpcError, toGrpcError } from "../../wire/grpc/GrpcError.ts"
-import { callUnary } from "../../wire/grpc/Typed.ts"
 import type { CalledMethod } from "../../wire/Method.ts"
 import type { TlsFiles } from "../SupervisorConfig.ts"
 import { SupervisorError } from "../SupervisorError.ts"
@@ -77,34 +76,6 @@ export class GatewayLink {
   )
 
   /** One call on a connection of its own. */
-  call<I extends DescMessage, O extends DescMessage>(
-    method: DescMethodUnary<I, O>,
-    request: MessageInitShape<I>,
-  ): Effect.Effect<MessageShape<O>, GrpcError> {
-    return this.connection.pipe(
-      Effect.flatMap((connection) => this.callOn(connection, method, request)),
-      Effect.scoped,
-      Effect.timeoutFail({
-        duration: limits.supervisorCallTimeoutMs,
-        onTimeout: () => grpcError(Status.DEADLINE_EXCEEDED, "no answer from the gateway in time"),
-      }),
-    )
-  }
-
-  /** One call on a connection that exists. */
-  callOn<I extends DescMessage, O extends DescMessage>(
-    connection: GrpcConnection,
-    method: DescMethodUnary<I, O>,
-    request: MessageInitShape<I>,
-  ): Effect.Effect<MessageShape<O>, GrpcError> {
-    return Effect.tryPromise({
-      try: (signal) =>
-        callUnary(connection, method, request, { timeoutMs: limits.supervisorCallTimeoutMs, signal }),
-      catch: toGrpcError,
-    })
-  }
-
-  /** One call of a wire's method on a connection of its own. */
   ask<I, O>(method: CalledMethod<I, O>, request: I): Effect.Effect<O, GrpcError> {
     return this.connection.pipe(
       Effect.flatMap((connection) => this.askOn(connection, method, request)),
@@ -116,20 +87,15 @@ export class GatewayLink {
     )
   }
 
-  /** One call of a wire's method on a connection that exists. */
+  /** One call on a connection that exists. */
   askOn<I, O>(
     connection: GrpcConnection,
     method: CalledMethod<I, O>,
     request: I,
   ): Effect.Effect<O, GrpcError> {
     return Effect.tryPromise({
-      try: async (signal) =>
-        method.decodeResponse(
-          await connection.unary(method.path, method.encodeRequest(request), {
-            timeoutMs: limits.supervisorCallTimeoutMs,
-            signal,
-          }),
-        ),
+      try: (signal) =>
+        call(connection, method, request, { timeoutMs: limits.supervisorCallTimeoutMs, signal }),
       catch: toGrpcError,
     })
   }

@@ -4,25 +4,14 @@
  */
 import { Chunk, Effect, HashMap, Logger, LogLevel, Queue, Schedule, type Scope } from "effect"
 import { limits } from "../../domain/Limits.ts"
+import type { PushedLine, PushedLines } from "../../domain/SandboxRequests.ts"
 import { Status } from "../../domain/Status.ts"
+import { type OpenCall, openCall } from "../../wire/grpc/Calls.ts"
 import { type GrpcError, grpcError, toGrpcError } from "../../wire/grpc/GrpcError.ts"
-import { openTyped, type TypedCall } from "../../wire/grpc/Typed.ts"
-import {
-  OpenShell,
-  type PushSandboxLogsRequestSchema,
-  type PushSandboxLogsResponseSchema,
-} from "../../wire/OpenShell.ts"
+import { logCalls } from "../../wire/openshell-v1/Logs.ts"
 import type { GatewayLink } from "./GatewayLink.ts"
 
-export interface LogLine {
-  readonly timestampMs: bigint
-  readonly level: string
-  readonly target: string
-  readonly message: string
-  readonly fields: Record<string, string>
-}
-
-export type LogQueue = Queue.Queue<LogLine>
+export type LogQueue = Queue.Queue<PushedLine>
 
 export const makeQueue: Effect.Effect<LogQueue> = Queue.sliding(limits.logPushQueue)
 
@@ -37,7 +26,7 @@ export const queueLogger = (queue: LogQueue, level: LogLevel.LogLevel): Logger.L
     if (LogLevel.lessThan(logLevel, level)) return
     const parts: ReadonlyArray<unknown> = Array.isArray(message) ? message : [message]
     queue.unsafeOffer({
-      timestampMs: BigInt(date.getTime()),
+      timestampMs: date.getTime(),
       level: logLevel.label,
       target: "holdfast::supervisor",
       message: cut(parts.map(String).join(" ")),
@@ -47,25 +36,25 @@ export const queueLogger = (queue: LogQueue, level: LogLevel.LogLevel): Logger.L
     })
   })
 
-type PushCall = TypedCall<typeof PushSandboxLogsRequestSchema, typeof PushSandboxLogsResponseSchema>
+type PushCall = OpenCall<PushedLines, unknown>
 
 /** Lines that a lost stream did not take. */
 class Backlog {
-  #lines: ReadonlyArray<LogLine> = []
+  #lines: ReadonlyArray<PushedLine> = []
 
-  take(): ReadonlyArray<LogLine> {
+  take(): ReadonlyArray<PushedLine> {
     const lines = this.#lines
     this.#lines = []
     return lines
   }
 
-  keep(lines: ReadonlyArray<LogLine>): void {
+  keep(lines: ReadonlyArray<PushedLine>): void {
     this.#lines = [...this.#lines, ...lines].slice(-limits.logPushBacklog)
   }
 }
 
 /** At least one line, then whatever comes within the interval, up to a batch. */
-const batch = (queue: LogQueue): Effect.Effect<ReadonlyArray<LogLine>> =>
+const batch = (queue: LogQueue): Effect.Effect<ReadonlyArray<PushedLine>> =>
   Effect.gen(function* () {
     const first = yield* Queue.take(queue)
     yield* Effect.sleep(limits.logPushIntervalMs).pipe(
@@ -86,11 +75,11 @@ const pushOn = (
   queue: LogQueue,
   backlog: Backlog,
 ): Effect.Effect<never, GrpcError> => {
-  const send = (lines: ReadonlyArray<LogLine>): Effect.Effect<void, GrpcError> =>
+  const send = (lines: ReadonlyArray<PushedLine>): Effect.Effect<void, GrpcError> =>
     lines.length === 0
       ? Effect.void
       : Effect.tryPromise({
-          try: () => call.send({ sandboxId, logs: lines.map((line) => ({ sandboxId, ...line })) }),
+          try: () => call.send({ sandboxId, lines }),
           catch: toGrpcError,
         }).pipe(Effect.onExit((exit) => Effect.sync(() => exit._tag === "Failure" && backlog.keep(lines))))
   const over = Effect.promise(() => call.call.status).pipe(
@@ -110,7 +99,7 @@ const pushOnce = (
 ): Effect.Effect<never, GrpcError> =>
   link.connection.pipe(
     Effect.flatMap((connection) =>
-      Effect.try({ try: () => openTyped(connection, OpenShell.method.pushSandboxLogs), catch: toGrpcError }),
+      Effect.try({ try: () => openCall(connection, logCalls.push), catch: toGrpcError }),
     ),
     Effect.tap((call) => Effect.addFinalizer(() => Effect.sync(() => call.cancel()))),
     Effect.flatMap((call) => pushOn(call, sandboxId, queue, backlog)),

@@ -1,6 +1,6 @@
 import { Clock, Effect, Random, Redacted, Schedule } from "effect"
 import { limits } from "../../domain/Limits.ts"
-import { OpenShell } from "../../wire/OpenShell.ts"
+import { supervisorCalls } from "../../wire/openshell-v1/SupervisorCalls.ts"
 import type { GatewayLink } from "./GatewayLink.ts"
 import { refreshDelayMs, tokenExpiryMs } from "./Token.ts"
 
@@ -14,7 +14,7 @@ export const refreshToken = (link: GatewayLink): Effect.Effect<never> => {
     )
     yield* Effect.sleep(delayMs)
   })
-  const refresh = link.call(OpenShell.method.refreshSandboxToken, {}).pipe(
+  const refresh = link.ask(supervisorCalls.refreshToken, undefined).pipe(
     Effect.flatMap(({ token }) => Effect.promise(() => link.token.replace(Redacted.make(token)))),
     Effect.zipRight(Effect.logInfo("sandbox credentials renewed")),
     Effect.tapError((error) =>

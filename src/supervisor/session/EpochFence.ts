@@ -3,10 +3,10 @@
  * another took over still speaks with its old epoch; what it asks for after the new owner spoke is refused.
  */
 export class EpochFence {
-  #highest = 0n
+  #highest = 0
   #refused = 0
 
-  get highest(): bigint {
+  get highest(): number {
     return this.#highest
   }
 
@@ -16,13 +16,13 @@ export class EpochFence {
   }
 
   /** Takes note of an epoch; 0 means that the peer does not fence. */
-  observe(epoch: bigint): void {
+  observe(epoch: number): void {
     if (epoch > this.#highest) this.#highest = epoch
   }
 
   /** Whether a command under `epoch` may run: undefined, or why not. A gateway without epochs may always. */
-  admit(epoch: bigint | undefined): string | undefined {
-    if (epoch === undefined || epoch === 0n) return undefined
+  admit(epoch: number | undefined): string | undefined {
+    if (epoch === undefined || epoch === 0) return undefined
     if (epoch < this.#highest) {
       this.#refused += 1
       return `stale epoch ${epoch}: epoch ${this.#highest} has spoken already`

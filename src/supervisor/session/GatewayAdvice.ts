@@ -1,4 +1,4 @@
-import type { SessionAdvice } from "../../wire/HoldfastV1.ts"
+import type { SessionAdvice } from "../../domain/Session.ts"
 
 /** What gateways last said of how to treat them; without a word of theirs the supervisor's own limits hold. */
 export class GatewayAdvice {

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net"
-import type { RelayOpen } from "../../wire/OpenShell.ts"
+import type { RelayTarget } from "../../domain/Sandbox.ts"
+import type { RelayOpen } from "../../domain/Session.ts"
 import { joinSocket } from "../../wire/RelayBridge.ts"
 import { RelayDuplex } from "../../wire/RelayDuplex.ts"
 import type { RelayLeg } from "../../wire/RelayLeg.ts"
@@ -23,13 +24,12 @@ export interface Target {
 
 /** Dials what a gateway asks for; a text says why it cannot be reached. */
 export const dialTarget = async (
-  wanted: RelayOpen["target"],
+  wanted: RelayTarget,
   ssh: SshServer,
   cancelled: AbortSignal,
 ): Promise<Target | string> => {
-  // No target at all means SSH: the first gateways of this wire knew nothing else.
-  if (wanted.case !== "tcp") return sshTarget(ssh)
-  const target = loopbackTarget(wanted.value.host, wanted.value.port)
+  if (wanted.kind === "ssh") return sshTarget(ssh)
+  const target = loopbackTarget(wanted.host, wanted.port)
   const socket = typeof target === "string" ? target : await dialLoopback(target, cancelled)
   return typeof socket === "string" ? socket : connected(socket)
 }

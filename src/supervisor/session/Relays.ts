@@ -3,18 +3,12 @@
  * then opens a `RelayStream` on the same connection and moves bytes. Plain callbacks: this is the path on which
  * a user waits.
  */
-import type { MessageInitShape } from "@bufbuild/protobuf"
 import { limits } from "../../domain/Limits.ts"
+import type { RelayOpen, RelayVerdict } from "../../domain/Session.ts"
 import { Status } from "../../domain/Status.ts"
 import type { GrpcConnection } from "../../wire/grpc/GrpcClient.ts"
 import { GrpcError, grpcError } from "../../wire/grpc/GrpcError.ts"
-import { encodeMessage, methodPath } from "../../wire/grpc/Typed.ts"
-import {
-  OpenShell,
-  RelayFrameSchema,
-  type RelayOpen,
-  type RelayOpenResultSchema,
-} from "../../wire/OpenShell.ts"
+import { relayCall } from "../../wire/openshell-v1/Forwards.ts"
 import { watchedLeg } from "../../wire/RelayLeg.ts"
 import type { Log } from "../Log.ts"
 import type { SshServer } from "../ssh/SshServer.ts"
@@ -25,7 +19,7 @@ import { carrierTarget, dialTarget, type Target } from "./RelayTarget.ts"
 export interface RelaySession {
   readonly id: string
   readonly connection: GrpcConnection
-  readonly sendResult: (result: MessageInitShape<typeof RelayOpenResultSchema>) => void
+  readonly sendResult: (result: RelayVerdict) => void
 }
 
 interface Relay {
@@ -43,8 +37,6 @@ export interface RelaysOptions {
   readonly fence: EpochFence
   readonly log: Log
 }
-
-const relayPath = methodPath(OpenShell.method.relayStream)
 
 export class Relays {
   readonly #options: RelaysOptions
@@ -105,7 +97,7 @@ export class Relays {
     if (this.#relays.size >= limits.supervisorRelays) {
       return `this sandbox serves ${limits.supervisorRelays} relays already`
     }
-    return this.#options.fence.admit(request.holdfast?.epoch)
+    return this.#options.fence.admit(request.fence?.epoch)
   }
 
   async #serve(
@@ -119,7 +111,7 @@ export class Relays {
     const { log } = this.#options
     const { ssh, streams } = this.#options
     const target =
-      request.holdfast?.stream === undefined
+      request.fence?.stream === undefined
         ? await dialTarget(request.target, ssh, cancelled)
         : carrierTarget(request, streams)
     if (typeof target === "string") {
@@ -127,7 +119,7 @@ export class Relays {
       session.sendResult({ channelId, success: false, error: target })
       return
     }
-    session.sendResult({ channelId, success: true })
+    session.sendResult({ channelId, success: true, error: "" })
     const outcome = await this.#join(session, channelId, target, relay, cancelled)
     log("debug", "relay closed", { ...fields, ...outcome })
   }
@@ -146,8 +138,8 @@ export class Relays {
     )
     cancelled.addEventListener("abort", () => claim.abort(), { once: true })
     try {
-      const call = connection.open(relayPath, { signal: claim.signal })
-      await call.write(encodeMessage(RelayFrameSchema, { payload: { case: "init", value: { channelId } } }))
+      const call = connection.open(relayCall.path, { signal: claim.signal })
+      await call.write(relayCall.encodeRequest(channelId))
       await call.headers
       clearTimeout(timer)
       // A gateway that froze would hold the session until the keepalive gives up, half a minute later.

@@ -1,19 +1,18 @@
 /** One session: hello, the gateway's answer, heartbeats, and requests for relays until the stream ends. */
-import type { MessageInitShape } from "@bufbuild/protobuf"
 import { Clock, Data, Effect, type Scope } from "effect"
 import { limits } from "../../domain/Limits.ts"
+import type {
+  GatewayMessage,
+  SessionAccepted,
+  SessionMove,
+  SessionRejected,
+  SupervisorMessage,
+} from "../../domain/Session.ts"
 import { Status } from "../../domain/Status.ts"
+import { type OpenCall, openCall } from "../../wire/grpc/Calls.ts"
 import type { GrpcConnection } from "../../wire/grpc/GrpcClient.ts"
 import { type GrpcError, grpcError, toGrpcError } from "../../wire/grpc/GrpcError.ts"
-import { openTyped, type TypedCall } from "../../wire/grpc/Typed.ts"
-import {
-  type GatewayMessage,
-  type GatewayMessageSchema,
-  OpenShell,
-  type SessionAccepted,
-  type SessionRejected,
-  type SupervisorMessageSchema,
-} from "../../wire/OpenShell.ts"
+import { sessionCalls } from "../../wire/openshell-v1/Session.ts"
 import type { Log } from "../Log.ts"
 import type { EpochFence } from "./EpochFence.ts"
 import type { GatewayAdvice } from "./GatewayAdvice.ts"
@@ -37,11 +36,8 @@ export interface SessionDependencies {
   readonly onConfigChanged: (spreadMs: number) => void
 }
 
-/** A gateway asks for another session before this one is left; `url` is empty for the configured address. */
-export interface MoveRequest {
-  readonly url: string
-  readonly reason: string
-}
+/** A gateway asks for another session before this one is left. */
+export type MoveRequest = SessionMove
 
 /** A session is over, or did not come about. */
 export class SessionEnded extends Data.TaggedError("SessionEnded")<{
@@ -55,51 +51,48 @@ export class SessionEnded extends Data.TaggedError("SessionEnded")<{
   readonly redirectUrl?: string | undefined
 }> {}
 
-type SessionCall = TypedCall<typeof SupervisorMessageSchema, typeof GatewayMessageSchema>
-type Payload = NonNullable<MessageInitShape<typeof SupervisorMessageSchema>["payload"]>
+type SessionCall = OpenCall<SupervisorMessage, GatewayMessage>
 
 const ended = (message: string, advisedMs?: number): SessionEnded =>
   new SessionEnded({ message, accepted: false, livedMs: 0, advisedMs })
 
 const failed = (error: GrpcError): SessionEnded => ended(`${error.message} (status ${error.code})`)
 
-const say = (call: SessionCall, payload: Payload): void => {
+const say = (call: SessionCall, message: SupervisorMessage): void => {
   // A stream that no longer takes messages is noticed by whoever reads it.
-  call.send({ payload }).catch(() => undefined)
+  call.send(message).catch(() => undefined)
 }
 
 const receive = (call: SessionCall): Effect.Effect<GatewayMessage | undefined, GrpcError> =>
   Effect.tryPromise({ try: () => call.receive(), catch: toGrpcError })
 
-const hello = (call: SessionCall, connectionEpoch: bigint, dependencies: SessionDependencies): void => {
+const hello = (call: SessionCall, connectionEpoch: number, dependencies: SessionDependencies): void => {
   const { identity, relays } = dependencies
   say(call, {
-    case: "hello",
-    value: {
-      sandboxId: identity.sandboxId,
-      instanceId: identity.instanceId,
-      holdfast: {
-        connectionEpoch,
-        instanceStartedAtMs: BigInt(identity.startedAtMs),
-        fence: true,
-        redirect: true,
-        resume: true,
-        exec: true,
-        configPush: true,
-        liveChannelIds: [...relays.liveChannelIds],
-      },
+    _tag: "Hello",
+    sandboxId: identity.sandboxId,
+    instanceId: identity.instanceId,
+    capabilities: {
+      connectionEpoch,
+      instanceStartedAtMs: identity.startedAtMs,
+      fence: true,
+      redirect: true,
+      resume: true,
+      exec: true,
+      configPush: true,
+      liveChannelIds: relays.liveChannelIds,
     },
   })
 }
 
-const rejected = ({ reason, holdfast }: SessionRejected, fence: EpochFence): SessionEnded => {
-  fence.observe(holdfast?.epoch ?? 0n)
-  const redirectUrl = holdfast?.redirectUrl ?? ""
+const rejected = ({ reason, terms }: SessionRejected, fence: EpochFence): SessionEnded => {
+  fence.observe(terms?.epoch ?? 0)
+  const redirectUrl = terms?.redirectUrl ?? ""
   return new SessionEnded({
     message: `the gateway rejected the session: ${reason}`,
     accepted: false,
     livedMs: 0,
-    advisedMs: advice(holdfast?.reconnectDelayMs),
+    advisedMs: advice(terms?.reconnectDelayMs),
     ...(redirectUrl === "" ? {} : { redirectUrl }),
   })
 }
@@ -118,13 +111,13 @@ const accept = (
     }),
     Effect.mapError(failed),
     Effect.flatMap((first) => {
-      if (first?.payload.case === "sessionAccepted") {
-        fence.observe(first.payload.value.holdfast?.epoch ?? 0n)
-        heeded.heed(first.payload.value.holdfast?.advice)
-        return Effect.succeed(first.payload.value)
+      if (first?._tag === "Accepted") {
+        fence.observe(first.terms?.epoch ?? 0)
+        heeded.heed(first.terms?.advice)
+        return Effect.succeed(first)
       }
-      if (first?.payload.case === "sessionRejected") return rejected(first.payload.value, fence)
-      return ended(`the gateway answered the hello with ${first?.payload.case ?? "the end of the stream"}`)
+      if (first?._tag === "Rejected") return rejected(first, fence)
+      return ended(`the gateway answered the hello with ${first?._tag ?? "the end of the stream"}`)
     }),
   )
 
@@ -141,32 +134,25 @@ const serve = (
   receive(call).pipe(
     Effect.flatMap((message) => {
       if (message === undefined) return grpcError(Status.OK, "the gateway ended the session")
-      const { payload } = message
-      switch (payload.case) {
-        case "relayOpen":
+      switch (message._tag) {
+        case "RelayOpen":
           if (session.connection.draining) return leaving
-          void relays.open(session, payload.value)
+          void relays.open(session, message)
           break
-        case "relayClose":
-          log("debug", "gateway closed a relay", {
-            relay: payload.value.channelId,
-            reason: payload.value.reason,
-          })
+        case "RelayClose":
+          log("debug", "gateway closed a relay", { relay: message.channelId, reason: message.reason })
           break
-        case "holdfastMove":
-          onMove(payload.value)
+        case "Move":
+          onMove(message)
           break
-        case "holdfastConfigChanged":
-          onConfigChanged(payload.value.spreadMs)
+        case "ConfigChanged":
+          onConfigChanged(message.spreadMs)
           break
-        case "heartbeat":
-          heeded.heed(payload.value.holdfast)
+        case "Heartbeat":
+          heeded.heed(message.advice)
           break
         default:
-          log("warn", "unexpected message on the session", {
-            session: session.id,
-            kind: payload.case ?? "unknown",
-          })
+          log("warn", "unexpected message on the session", { session: session.id, kind: message._tag })
       }
       return Effect.void
     }),
@@ -180,12 +166,9 @@ const heartbeats = (
 ): Effect.Effect<never, GrpcError> =>
   Effect.suspend(() => {
     if (session.connection.draining) return leaving
-    say(call, { case: "heartbeat", value: {} })
+    say(call, { _tag: "Heartbeat" })
     return Effect.void
-  }).pipe(
-    Effect.delay(Math.max(limits.supervisorHeartbeatMinMs, accepted.heartbeatIntervalSecs * 1_000)),
-    Effect.forever,
-  )
+  }).pipe(Effect.delay(Math.max(limits.supervisorHeartbeatMinMs, accepted.heartbeatMs)), Effect.forever)
 
 /** A session that the gateway accepted. */
 export interface OpenSession {
@@ -200,12 +183,12 @@ export interface OpenSession {
  */
 export const openSession = (
   connection: GrpcConnection,
-  connectionEpoch: bigint,
+  connectionEpoch: number,
   dependencies: SessionDependencies,
 ): Effect.Effect<OpenSession, SessionEnded, Scope.Scope> =>
   Effect.gen(function* () {
     const call = yield* Effect.try({
-      try: () => openTyped(connection, OpenShell.method.connectSupervisor),
+      try: () => openCall(connection, sessionCalls.connect),
       catch: (cause) => failed(toGrpcError(cause)),
     })
     yield* Effect.addFinalizer(() => Effect.sync(() => call.cancel()))
@@ -215,13 +198,13 @@ export const openSession = (
     dependencies.onAccepted(connection, accepted)
     dependencies.log("info", "session accepted", {
       session: accepted.sessionId,
-      replica: accepted.holdfast?.replica ?? "",
-      connectionEpoch: Number(connectionEpoch),
+      replica: accepted.terms?.replica ?? "",
+      connectionEpoch,
     })
     const session: RelaySession = {
       id: accepted.sessionId,
       connection,
-      sendResult: (value) => say(call, { case: "relayOpenResult", value }),
+      sendResult: (result) => say(call, { _tag: "RelayOpenResult", ...result }),
     }
     return {
       connection,
@@ -236,7 +219,7 @@ export const openSession = (
                   message: error.message,
                   accepted: true,
                   livedMs: now - acceptedAtMs,
-                  advisedMs: advice(accepted.holdfast?.reconnectDelayMs),
+                  advisedMs: advice(accepted.terms?.reconnectDelayMs),
                 }),
             ),
           ),

@@ -41,7 +41,7 @@ interface Running {
 const make = (link: GatewayLink, dependencies: SessionDependencies, scope: Scope.Scope) => {
   const { log, relays } = dependencies
   const connections = new Connections()
-  let connectionEpoch = 0n
+  let connectionEpoch = 0
 
   const start = (url: string): Effect.Effect<Running, SessionEnded> =>
     Effect.gen(function* () {
@@ -56,7 +56,7 @@ const make = (link: GatewayLink, dependencies: SessionDependencies, scope: Scope
         )
       connections.add(connection)
       const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
-      connectionEpoch += 1n
+      connectionEpoch += 1
       const session = yield* openSession(connection, connectionEpoch, dependencies).pipe(
         Scope.extend(own),
         Effect.onError((cause) =>

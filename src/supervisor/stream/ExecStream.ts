@@ -1,22 +1,21 @@
 /**
- * A command over a resumable stream. The stream carries gRPC frames: `ExecSandboxInput` towards the command,
- * `ExecSandboxEvent` back, as the calls of `ExecSandboxInteractive` do.
+ * A command over a resumable stream, in the messages of `wire/ExecStream.ts`.
  */
 import type { Writable } from "node:stream"
-import { refusalOfExec, renderCommand, timedOutExitCode, tooLongText } from "../../domain/ExecRequest.ts"
+import {
+  type ExecInput,
+  type ExecStart,
+  refusalOfExec,
+  renderCommand,
+  timedOutExitCode,
+  tooLongText,
+} from "../../domain/ExecRequest.ts"
 import { limits } from "../../domain/Limits.ts"
 import type { ResumableDuplex } from "../../stream/ResumableDuplex.ts"
-import { outputHeader } from "../../wire/ExecFrames.ts"
+import { execStream } from "../../wire/ExecStream.ts"
 import { MessageReader } from "../../wire/grpc/MessageReader.ts"
 import { writeFrame } from "../../wire/grpc/MessageWriter.ts"
 import { clampTimerMs } from "../../wire/grpc/Metadata.ts"
-import { decodeMessage, encodeMessage } from "../../wire/grpc/Typed.ts"
-import {
-  ExecSandboxEventSchema,
-  type ExecSandboxInput,
-  ExecSandboxInputSchema,
-  type ExecSandboxRequest,
-} from "../../wire/OpenShell.ts"
 import type { Launcher } from "../process/Launcher.ts"
 import { exitCode, type RunningChild } from "../process/RunningChild.ts"
 import { serveChild } from "../process/ServeChild.ts"
@@ -26,9 +25,9 @@ import { shellArguments } from "../process/ShellArguments.ts"
 const cannotRunCode = 126
 const terminalType = "xterm-256color"
 
-const receive = async (reader: MessageReader): Promise<ExecSandboxInput | undefined> => {
+const receive = async (reader: MessageReader): Promise<ExecInput | undefined> => {
   const bytes = await reader.read()
-  return bytes === undefined ? undefined : decodeMessage(ExecSandboxInputSchema, bytes)
+  return bytes === undefined ? undefined : execStream.decodeInput(bytes)
 }
 
 /** Serves one stream to its end; never rejects. */
@@ -37,9 +36,8 @@ export const serveExec = async (stream: ResumableDuplex, launcher: Launcher): Pr
   try {
     const hurry = setTimeout(() => stream.abort("target", "no command was sent"), limits.resumeHelloMs)
     const first = await receive(reader).finally(() => clearTimeout(hurry))
-    if (first?.payload.case !== "start")
-      return stream.abort("target", "first message must be a start payload")
-    const request = first.payload.value
+    if (first?._tag !== "Start") return stream.abort("target", "first message must be a start payload")
+    const request = first.start
     const command = renderCommand(request)
     const refusal = refusalOfExec(request) ?? (command === undefined ? tooLongText : undefined)
     if (refusal !== undefined || command === undefined) return stream.abort("target", refusal ?? tooLongText)
@@ -53,7 +51,7 @@ const run = async (
   stream: ResumableDuplex,
   reader: MessageReader,
   launcher: Launcher,
-  request: ExecSandboxRequest,
+  request: ExecStart,
   command: string,
 ): Promise<void> => {
   const child = await launch(launcher, request, command)
@@ -93,7 +91,7 @@ const run = async (
 /** A child, or why there is none. */
 const launch = async (
   launcher: Launcher,
-  request: ExecSandboxRequest,
+  request: ExecStart,
   command: string,
 ): Promise<RunningChild | string> => {
   const size = { cols: request.cols, rows: request.rows }
@@ -109,17 +107,14 @@ const launch = async (
 }
 
 const send = (stream: ResumableDuplex, chunk: Buffer, errors: boolean, done: () => void): void => {
-  stream.write(outputHeader(errors ? "stderr" : "stdout", chunk.length))
+  stream.write(execStream.outputHeader(errors ? "stderr" : "stdout", chunk.length))
   stream.write(chunk, done)
 }
 
 /** The last message of the command. A client that has it and does not end its direction is not waited for. */
 const finish = (stream: ResumableDuplex, code: number): void => {
   if (stream.destroyed || stream.writableEnded) return
-  writeFrame(
-    stream,
-    encodeMessage(ExecSandboxEventSchema, { payload: { case: "exit", value: { exitCode: code } } }),
-  )
+  writeFrame(stream, execStream.encodeEvent({ _tag: "Exit", exitCode: code }))
   stream.end()
   const timer = setTimeout(() => stream.abort("cancelled", "the command has ended"), limits.resumeWindowMs)
   stream.once("close", () => clearTimeout(timer))
@@ -128,10 +123,9 @@ const finish = (stream: ResumableDuplex, code: number): void => {
 /** Input and window changes until the client ends its direction; what comes after the command's end is dropped. */
 const feed = async (reader: MessageReader, child: RunningChild): Promise<void> => {
   for (let message = await receive(reader); message !== undefined; message = await receive(reader)) {
-    const { payload } = message
-    if (payload.case === "stdin" && payload.value.length > 0) await write(child.stdin, payload.value)
-    else if (payload.case === "resize") child.resize(payload.value)
-    else if (payload.case === "start") throw new Error("a second start message")
+    if (message._tag === "Stdin" && message.data.length > 0) await write(child.stdin, message.data)
+    else if (message._tag === "Resize") child.resize(message)
+    else if (message._tag === "Start") throw new Error("a second start message")
   }
   // The end of a client's input is no hang-up of the terminal.
   if (child.stderr !== undefined) child.stdin.end()

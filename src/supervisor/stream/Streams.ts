@@ -4,9 +4,9 @@
  */
 import type { Duplex } from "node:stream"
 import { limits } from "../../domain/Limits.ts"
+import type { RelayOpen } from "../../domain/Session.ts"
 import { admittedBinding, isAdmitted, notAdmittedText } from "../../stream/Admission.ts"
 import { type IncomingStream, StreamServer } from "../../stream/StreamServer.ts"
-import type { RelayOpen } from "../../wire/OpenShell.ts"
 import { RelayDuplex } from "../../wire/RelayDuplex.ts"
 import type { RelayLeg } from "../../wire/RelayLeg.ts"
 import { revokedText } from "../../wire/StreamMetadata.ts"
@@ -36,7 +36,7 @@ export interface Admitted {
 }
 
 const targetText = ({ target }: RelayOpen): string =>
-  target.case === "tcp" ? `${target.value.host}:${target.value.port}` : ""
+  target.kind === "tcp" ? `${target.host}:${target.port}` : ""
 
 export class Streams {
   readonly #options: StreamsOptions
@@ -55,14 +55,13 @@ export class Streams {
 
   /** Takes a relay as a carrier, or says why not. Its target is dialled when a stream begins on it. */
   admit(request: RelayOpen): Admitted | string {
-    const { stream: { kind, key } = { kind: "", key: new Uint8Array() }, binding = "" } =
-      request.holdfast ?? {}
-    const isTcp = request.target.case === "tcp"
+    const { stream: { kind, key } = { kind: "", key: "" }, binding = "" } = request.fence ?? {}
+    const isTcp = request.target.kind === "tcp"
     if (kind !== "tcp" && kind !== "ssh" && kind !== "exec")
       return `streams of kind '${kind}' are not served here`
     if (isTcp !== (kind === "tcp")) return `a stream of kind '${kind}' has another target`
     const bound = admittedBinding(kind, targetText(request), binding)
-    return { carry: (leg) => this.#carry(leg, bound, Buffer.from(key)) }
+    return { carry: (leg) => this.#carry(leg, bound, Buffer.from(key, "hex")) }
   }
 
   /** Resets every stream and takes no more; settles when the peers know, or after a moment. */

@@ -5,6 +5,7 @@ import { Duplex } from "node:stream"
 import { TLSSocket } from "node:tls"
 import { limits } from "../../domain/Limits.ts"
 import { Status } from "../../domain/Status.ts"
+import type { LongCall } from "../Method.ts"
 import { GrpcError, grpcError, toGrpcError } from "./GrpcError.ts"
 import { Http1Side, type HttpHandlers, serveHttp2 } from "./HttpSide.ts"
 import { type KeepaliveOptions, startKeepalive } from "./Keepalive.ts"
@@ -29,6 +30,7 @@ export type MethodHandler =
     }
   | {
       readonly kind: "streaming"
+      readonly longCall?: LongCall | undefined
       readonly handle: (call: ServerCall, incoming: MessageReader) => Promise<void>
     }
 
@@ -186,7 +188,10 @@ const run = async (call: ServerCallState, handler: MethodHandler, maxMessageByte
     const reason: unknown = call.signal.reason
     return reason instanceof GrpcError ? reason : grpcError(Status.CANCELLED, "the client cancelled the call")
   })
-  if (handler.kind === "streaming") return handler.handle(call, incoming)
+  if (handler.kind === "streaming") {
+    call.longCall = handler.longCall
+    return handler.handle(call, incoming)
+  }
   const message = await incoming.read()
   if (message === undefined) throw grpcError(Status.INTERNAL, "missing request message")
   const response = await handler.handle(call, message)

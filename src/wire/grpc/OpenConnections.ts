@@ -1,6 +1,7 @@
 /** Connections of a listener and what runs on them, for whoever wants them to end. */
 import type { ServerHttp2Session } from "node:http2"
 import { limits } from "../../domain/Limits.ts"
+import type { LongCall } from "../Method.ts"
 import type { ServerCallState } from "./ServerCall.ts"
 
 /** A connection and its running calls, for whoever wants them to end. */
@@ -16,7 +17,9 @@ export interface OpenConnection {
 }
 
 /** A gRPC call, or an HTTP request: that has an empty path, so that it is never taken for a method. */
-export type RunningCall = Pick<ServerCallState, "path" | "metadata" | "abandon">
+export type RunningCall = Pick<ServerCallState, "path" | "metadata" | "abandon"> & {
+  readonly longCall?: LongCall | undefined
+}
 
 export class Http2Connection implements OpenConnection {
   readonly calls = new Set<RunningCall>()

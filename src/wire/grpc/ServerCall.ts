@@ -1,6 +1,7 @@
 import http2, { type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2"
 import { limits } from "../../domain/Limits.ts"
 import { Status } from "../../domain/Status.ts"
+import type { LongCall } from "../Method.ts"
 import { type GrpcError, grpcError } from "./GrpcError.ts"
 import { clampTimerMs, parseTimeoutMs, requestIdOf, statusTrailers } from "./Metadata.ts"
 
@@ -56,6 +57,8 @@ export class ServerCallState implements ServerCall {
   readonly connection: ServerConnection
   readonly deadlineMs: number | undefined
   readonly requestId: string
+  /** Of the method, once it is known. */
+  longCall: LongCall | undefined
   readonly #abort = new AbortController()
   #deadline: NodeJS.Timeout | undefined
   #headersSent = false

@@ -1,7 +1,7 @@
 /** The first frames of relays (contract 2.3, 2.4). What follows them is bytes: `wire/RelayFraming.ts`. */
 import type { ForwardFrame, ForwardStart, RelayFrame } from "../../domain/Forward.ts"
 import type { RelayTarget } from "../../domain/Sandbox.ts"
-import { served } from "../grpc/Protobuf.ts"
+import { called, served } from "../grpc/Protobuf.ts"
 import type * as Wire from "../OpenShell.ts"
 import { OpenShell } from "../OpenShell.ts"
 
@@ -39,5 +39,12 @@ const noMessage = (_: never) => ({})
 
 export const forwards = {
   forward: served(method.forwardTcp, forwardFrameOf, noMessage),
-  relay: served(method.relayStream, relayFrameOf, noMessage),
+  relay: { ...served(method.relayStream, relayFrameOf, noMessage), longCall: "relay" as const },
 }
+
+/** By the channel's id; after it come bytes. */
+export const relayCall = called(
+  method.relayStream,
+  (channelId: string) => ({ payload: { case: "init" as const, value: { channelId } } }),
+  (): void => undefined,
+)

@@ -81,8 +81,11 @@ export const logs = {
     logs: lines.map(logLineToWire),
     bufferTotal: lines.length,
   })),
-  push: served(method.pushSandboxLogs, pushedOf, (_: undefined) => ({})),
-  watch: served(method.watchSandbox, watchQueryOf, eventToWire),
+  push: {
+    ...served(method.pushSandboxLogs, pushedOf, (_: undefined) => ({})),
+    longCall: "log-push" as const,
+  },
+  watch: { ...served(method.watchSandbox, watchQueryOf, eventToWire), longCall: "watch" as const },
 }
 
 export const logCalls = {

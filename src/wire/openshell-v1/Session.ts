@@ -217,6 +217,7 @@ export const session = {
     ...served(connectSupervisor, supervisorMessageOf, (message: GatewayMessage) => ({
       payload: gatewayPayload(message),
     })),
+    longCall: "session" as const,
     encodeResponse: (message: GatewayMessage): Uint8Array =>
       message._tag === "Heartbeat" && message.advice === undefined ? plainHeartbeat : encodeGateway(message),
   },

@@ -144,7 +144,7 @@ export class SimSupervisor {
           case "sessionAccepted":
             accepted()
             session.accepted = true
-            this.#fence.observe(payload.value.holdfast?.epoch ?? 0n)
+            this.#fence.observe(Number(payload.value.holdfast?.epoch ?? 0n))
             this.process.say(`session ${payload.value.sessionId} accepted by ${session.replica.incarnation}`)
             break
           case "sessionRejected":
@@ -167,7 +167,7 @@ export class SimSupervisor {
     open: RelayOpen,
   ): void {
     const { channelId, holdfast } = open
-    const refusal = this.#fence.admit(holdfast?.epoch)
+    const refusal = this.#fence.admit(Number(holdfast?.epoch ?? 0n))
     this.process.say(`relay ${channelId} asked for under epoch ${holdfast?.epoch}: ${refusal ?? "dials"}`)
     if (refusal !== undefined) {
       this.#result(stream, channelId, refusal)
