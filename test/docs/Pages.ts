@@ -4,6 +4,7 @@ import path from "node:path"
 import { differences } from "../check/Generated.ts"
 import { root } from "../check/Step.ts"
 import { commandLinePage } from "./CommandLine.ts"
+import { compatibilityPage } from "./Compatibility.ts"
 import { methodsPage } from "./Methods.ts"
 import { errorsPage, limitsPage, metricsPage, settingsPage } from "./Tables.ts"
 
@@ -12,6 +13,7 @@ const folder = "docs/reference"
 const pages = async (): Promise<ReadonlyMap<string, string>> =>
   new Map([
     ["cli.md", commandLinePage()],
+    ["compatibility.md", compatibilityPage()],
     ["errors.md", errorsPage()],
     ["limits.md", limitsPage()],
     ["methods.md", methodsPage()],
