@@ -34,6 +34,8 @@ export interface DrillOptions {
   readonly sandboxes: number | undefined
   /** Sessions that nobody uses, besides those of the sandboxes. */
   readonly idle: number
+  /** By TLS instead of in the clear. */
+  readonly tls: boolean
   readonly quick: boolean
   readonly json: boolean
   /** Seeds the content of the streams; by the clock when absent. */

@@ -36,10 +36,10 @@ const siteOf = (
   name: ScenarioName,
   options: DrillOptions,
 ): Effect.Effect<Site, DrillError | CannotRunHere, Scope.Scope> => {
-  const { replicas, links } = entryOf(name, options)
+  const { replicas, links, idle } = entryOf(name, options)
   if (options.local)
     return OwnCluster.start({
-      ...{ replicas, idle: options.idle > 0 },
+      ...{ replicas, idle: idle > 0, tls: options.tls },
       links: links === "unused" ? "none" : Namespace.isInside() ? "packets" : "proxies",
     })
   if (name === "watch") return Elsewhere.find(options.globals)
@@ -58,12 +58,13 @@ const playOne = (
   options: DrillOptions,
 ): Effect.Effect<Scoreboard, DrillError | CannotRunHere> =>
   Effect.gen(function* () {
-    const streams = options.streams ?? (options.quick ? 12 : 24)
+    const entry = entryOf(name, options)
+    const streams = entry.streams ?? options.streams ?? (options.quick ? 12 : 24)
     const site = yield* siteOf(name, options)
     return yield* play({
-      ...{ scenario: name, play: entryOf(name, options).play, site, streams },
-      sandboxes: options.sandboxes ?? sandboxesFor(streams),
-      ...{ quick: options.quick, idle: options.idle },
+      ...{ scenario: name, play: entry.play, prepare: entry.prepare, site, streams },
+      sandboxes: streams === 0 ? 0 : (options.sandboxes ?? sandboxesFor(streams)),
+      ...{ quick: options.quick, idle: entry.idle },
       seed: options.seed ?? (yield* Clock.currentTimeMillis) % 2 ** 31,
       say,
     })
@@ -94,6 +95,7 @@ const argumentsOf = (name: ScenarioName, options: DrillOptions): ReadonlyArray<s
   ...(options.streams === undefined ? [] : ["--streams", String(options.streams)]),
   ...(options.sandboxes === undefined ? [] : ["--sandboxes", String(options.sandboxes)]),
   ...(options.seed === undefined ? [] : ["--seed", String(options.seed)]),
+  ...(options.tls ? ["--tls"] : []),
   ...(options.quick ? ["--quick"] : []),
   ...(options.json ? ["--json"] : []),
 ]

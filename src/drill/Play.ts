@@ -23,6 +23,8 @@ import { directClients } from "./watch/Replicas.ts"
 export interface PlayOptions {
   readonly scenario: ScenarioName
   readonly play: Scenario
+  /** Before there are any sandboxes and sessions. */
+  readonly prepare: ((site: Site) => Effect.Effect<void, DrillError>) | undefined
   readonly site: Site
   readonly streams: number
   readonly sandboxes: number
@@ -109,6 +111,7 @@ export const play = (options: PlayOptions): Effect.Effect<Scoreboard, DrillError
     const directory = yield* scratchDirectory
     const client = yield* GatewayClient.make({ endpoint: site.endpoint, workspace: site.workspace })
     const replicas = yield* site.replicas
+    yield* options.prepare?.(site) ?? Effect.void
     yield* say(`${scenario}: preparing ${options.sandboxes} sandboxes …`)
     const places = yield* prepareSandboxes(client, {
       count: options.sandboxes,
@@ -145,7 +148,7 @@ export const play = (options: PlayOptions): Effect.Effect<Scoreboard, DrillError
     return scoreboard(
       {
         setting: {
-          ...{ scenario, quick, seed, idleSessions: options.idle },
+          ...{ scenario, quick, seed, idleSessions: options.idle, tls: site.endpoint.tls !== undefined },
           replicas: replicas.length,
           sandboxes: places.length,
         },

@@ -6,6 +6,7 @@ import { type CannotRunHere, DrillError } from "./DrillError.ts"
 import type { Place } from "./load/LoadStream.ts"
 import type { Found, Mark } from "./score/Scoreboard.ts"
 import type { Controls, IdleSessions, Site } from "./sites/Site.ts"
+import { gauge, type Reading } from "./watch/Gauge.ts"
 import type { Prober } from "./watch/Prober.ts"
 import type { DirectClients } from "./watch/Replicas.ts"
 import { clientOf, type Location, locate, untilWhole } from "./watch/Whole.ts"
@@ -39,6 +40,7 @@ export class Stage {
   #convergeMs: number | undefined = 0
   #skew: number | undefined
   #moveRatio: number | undefined
+  #cost: Reading | undefined
 
   constructor(options: StageOptions) {
     this.#options = options
@@ -113,6 +115,15 @@ export class Stage {
     this.#skew = Math.max(this.#skew ?? 0, skew)
   }
 
+  /** Starts to measure what the cluster costs; the effect it returns ends that. */
+  get gauge(): Effect.Effect<Effect.Effect<Reading, DrillError>, DrillError> {
+    return gauge(this.#options.site)
+  }
+
+  foundCost(reading: Reading): void {
+    this.#cost = reading
+  }
+
   foundMoveRatio(ratio: number): void {
     this.#moveRatio = ratio
   }
@@ -127,6 +138,7 @@ export class Stage {
       convergeMs: this.#convergeMs,
       skew: this.#skew,
       moveRatio: this.#moveRatio,
+      cost: this.#cost,
       marks: this.#marks,
       failures: this.#failures,
     }

@@ -37,6 +37,8 @@ export interface ProcessDriverConfig {
   readonly endpoint: string
   /** Log level of supervisors whose sandbox names none. */
   readonly logLevel: string
+  /** PEM file by which supervisors know the gateway at an https:// endpoint. */
+  readonly ca?: string | undefined
   /** Program and first arguments of the supervisor, in place of this installation's own; `--workdir` follows. */
   readonly command?: ReadonlyArray<string>
   /** Time between TERM and KILL, in place of the limit. */

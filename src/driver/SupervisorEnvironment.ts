@@ -31,6 +31,8 @@ export interface SupervisorSettings {
   /** URL that the supervisor dials. */
   readonly endpoint: string
   readonly logLevel: string
+  /** PEM file of the gateway's authority, for an https:// endpoint. */
+  readonly ca?: string | undefined
 }
 
 export const supervisorEnvironment = (
@@ -49,6 +51,7 @@ export const supervisorEnvironment = (
     OPENSHELL_SANDBOX_ID: sandbox.id,
     OPENSHELL_SANDBOX: sandbox.name,
     OPENSHELL_ENDPOINT: settings.endpoint,
+    ...(settings.ca === undefined ? {} : { OPENSHELL_TLS_CA: settings.ca }),
     OPENSHELL_SANDBOX_TOKEN_FILE: files.token,
     OPENSHELL_SSH_SOCKET_PATH: sshSocketPath(sandbox.id, files),
     OPENSHELL_MAIN_PROCESS_SPEC: mainProcessSpec(sandbox),

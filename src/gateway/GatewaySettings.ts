@@ -35,6 +35,7 @@ const settings = {
   sandboxTokenTtlMs: Config.integer("SANDBOX_TOKEN_TTL_MS").pipe(Config.withDefault(0)),
   publicUrl: Config.option(Config.string("PUBLIC_URL")),
   sandboxEndpoint: Config.option(Config.string("SANDBOX_ENDPOINT")),
+  sandboxCa: Config.option(Config.string("SANDBOX_CA")),
   serviceDomains: domains("SERVICE_DOMAINS").pipe(Config.withDefault([defaultServiceDomain] as const)),
   loopbackServiceHttp: Config.boolean("LOOPBACK_SERVICE_HTTP").pipe(Config.withDefault(true)),
   stateDir: Config.string("STATE_DIR").pipe(Config.withDefault(".holdfast")),

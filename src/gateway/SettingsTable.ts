@@ -84,6 +84,11 @@ export const settingsTable = {
   sandboxTokenTtlMs: { value: "ms", meaning: "life of a sandbox token; 0 for no end", fallback: "0" },
   publicUrl: { value: "url", meaning: "the address people use", fallback: "the first of listen" },
   sandboxEndpoint: { value: "url", meaning: "the address supervisors dial", fallback: "public-url" },
+  sandboxCa: {
+    value: "file",
+    meaning: "PEM certificates by which sandboxes of the process driver know an https:// gateway",
+    fallback: "none",
+  },
   serviceDomains: {
     value: "domains",
     meaning: "under which services have their host names; the first is the one in their URLs",

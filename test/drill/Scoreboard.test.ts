@@ -5,7 +5,7 @@ import type { StreamReport } from "../../src/drill/load/Load.ts"
 import { Sender } from "../../src/drill/load/Sender.ts"
 import { Tally } from "../../src/drill/load/Tally.ts"
 import { scenarioNames } from "../../src/drill/scenarios/Names.ts"
-import { percentile, skewOf, spreadOf } from "../../src/drill/score/Figures.ts"
+import { percentile, relativeSkew, spreadOf } from "../../src/drill/score/Figures.ts"
 import { render } from "../../src/drill/score/Render.ts"
 import { type Measured, scoreboard } from "../../src/drill/score/Scoreboard.ts"
 import { judge, thresholdsTable } from "../../src/drill/score/Thresholds.ts"
@@ -24,14 +24,25 @@ const streamThatLost = (bytes: number, stallMs: number): StreamReport => {
 }
 
 const measured = (streams: ReadonlyArray<StreamReport>): Measured => ({
-  setting: { scenario: "kill-holder", quick: true, seed: 1, replicas: 3, sandboxes: 3, idleSessions: 0 },
+  setting: {
+    scenario: "kill-holder",
+    quick: true,
+    seed: 1,
+    replicas: 3,
+    sandboxes: 3,
+    idleSessions: 0,
+    tls: false,
+  },
   date: "2026-01-01T00:00:00.000Z",
   seconds: 12.345,
   streams,
   opens: [{ atMs: 0, replica: "replica-1", tookMs: 50, error: undefined }],
   ownership: { answers: 10, double: 0, stale: 0 },
   moves: 2,
-  found: { convergeMs: 900.2, skew: undefined, moveRatio: undefined, marks: [], failures: [] },
+  found: {
+    ...{ convergeMs: 900.2, skew: undefined, moveRatio: undefined, cost: undefined },
+    ...{ marks: [], failures: [] },
+  },
   residentMb: 100,
   loopDelay: { p99Ms: 1, maxMs: 2 },
 })
@@ -123,10 +134,10 @@ describe("figures", () => {
     expect(spreadOf([])).toEqual({ count: 0, p50: 0, p99: 0, max: 0 })
   })
 
-  it("call even loads 1 and the fullest twice the mean 2", () => {
-    expect(skewOf([5, 5, 5])).toBe(1)
-    expect(skewOf([10, 0])).toBe(2)
-    expect(skewOf([0, 0])).toBe(1)
+  it("call loads even that could not be more so", () => {
+    expect(relativeSkew([2, 1])).toBe(1)
+    expect(relativeSkew([3, 0])).toBe(1.5)
+    expect(relativeSkew([0, 0])).toBe(1)
   })
 })
 
@@ -134,4 +145,5 @@ const noFigures = {
   ...{ brokenStreams: 0, failedOperations: 0, failedOpens: 0, wrongBytes: 0, stallP99Ms: 0, stallMaxMs: 0 },
   ...{ openP99Ms: 0, openMaxMs: 0, refusalMaxMs: 0, finalRefusals: 0, doubleOwners: 0, staleAnswers: 0 },
   ...{ convergeMs: 0, skew: 1, moveRatio: 1, residentMb: 0 },
+  ...{ idleMb: 0, cpuPercent: 0, transactionsPerSecond: 0 },
 }

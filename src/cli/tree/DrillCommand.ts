@@ -15,6 +15,7 @@ const optionsOf = (invocation: Invocation): DrillOptions => ({
   streams: numberOption(invocation, "streams"),
   sandboxes: numberOption(invocation, "sandboxes"),
   idle: numberOption(invocation, "idle") ?? 0,
+  tls: flag(invocation, "tls"),
   quick: flag(invocation, "quick"),
   json: flag(invocation, "json") || invocation.globals.output === "json",
   seed: numberOption(invocation, "seed"),
@@ -36,7 +37,13 @@ export const addDrill = (program: Command, context: TreeContext): void => {
       "sandboxes to spread them over (3, or a twelfth of the streams)",
       wholeNumber(1, 200),
     )
-    .option("--idle <count>", "sessions that nobody uses, besides; with --local", wholeNumber(0, 20_000), 0)
+    .option(
+      "--idle <count>",
+      "sessions that nobody uses, besides; with --local (storm, density: 10000, with --quick 500)",
+      wholeNumber(0, 20_000),
+      0,
+    )
+    .option("--tls", "clients and supervisors connect by TLS; with --local")
     .option("--quick", "shorter faults and less load: below 45 s with the cluster's start")
     .option("--json", "print one JSON object for each scenario")
     .option("--seed <number>", "of the streams' content, to repeat a run", wholeNumber(0, 2 ** 31 - 1))
@@ -61,7 +68,8 @@ const scenarios = [
   ["scale", "1, 3, 5, 2, 1 replicas"],
   ["db-restart", "restart Postgres"],
   ["db-away", "Postgres is away for 60 s (--quick 8 s)"],
-  ["storm", "all sessions of one replica are lost at once"],
+  ["storm", "one replica holds all sessions and is lost (--local; otherwise the one that holds most)"],
+  ["density", "what idle sessions cost the replica that holds them (--local)"],
   ["watch", "no fault of its own: load and figures while you cause one"],
   ["all", "all but watch, in this order"],
 ] as const

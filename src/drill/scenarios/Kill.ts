@@ -2,9 +2,15 @@
 import { Effect } from "effect"
 import { type DrillError, failed } from "../DrillError.ts"
 import { mostFrequent, needReplicas, type Scenario, type Stage } from "../Stage.ts"
+import type { Site } from "../sites/Site.ts"
 
 /** Kills them at once, waits until the others have taken over, starts them again. */
-const kill = (stage: Stage, victims: ReadonlyArray<string>, why: string): Effect.Effect<void, DrillError> =>
+const kill = (
+  stage: Stage,
+  victims: ReadonlyArray<string>,
+  why: string,
+  takenOver: Effect.Effect<void, DrillError> = Effect.void,
+): Effect.Effect<void, DrillError> =>
   Effect.gen(function* () {
     const names = yield* stage.names
     yield* needReplicas(names, victims.length + 1)
@@ -13,6 +19,7 @@ const kill = (stage: Stage, victims: ReadonlyArray<string>, why: string): Effect
     yield* stage.mark(`kill -9 of ${victims.join(" and ")}: ${why}`)
     yield* Effect.forEach(victims, stage.controls.kill, { concurrency: "unbounded", discard: true })
     yield* stage.converge(left)
+    yield* takenOver
     yield* stage.mark(`start ${victims.join(" and ")} again`)
     yield* Effect.forEach(victims, stage.controls.start, { concurrency: "unbounded", discard: true })
     yield* Effect.forEach(victims, (name) => stage.setAway(name, false))
@@ -44,8 +51,36 @@ export const storm: Scenario = (stage) =>
     const fullest = status.replicas
       .filter(({ live, name }) => live && names.includes(name))
       .toSorted((left, right) => right.sessions - left.sessions)[0]
-    yield* kill(stage, [fullest?.name ?? ""], `${fullest?.sessions ?? 0} sessions are lost at once`)
+    const end = yield* stage.gauge
+    yield* kill(
+      stage,
+      [fullest?.name ?? ""],
+      `${fullest?.sessions ?? 0} sessions are lost at once`,
+      Effect.map(end, (cost) => stage.foundCost(cost)),
+    )
   })
+
+/** All sessions come to the only replica that runs; the others start, and it is killed before sessions move. */
+export const stormOnOne = (): {
+  readonly prepare: (site: Site) => Effect.Effect<void, DrillError>
+  readonly play: Scenario
+} => {
+  let others: ReadonlyArray<string> = []
+  return {
+    prepare: ({ replicas, controls }) =>
+      Effect.gen(function* () {
+        if (controls === undefined) return
+        others = (yield* replicas).slice(1).map(({ name }) => name)
+        yield* Effect.forEach(others, controls.stop, { concurrency: "unbounded", discard: true })
+      }),
+    play: (stage) =>
+      Effect.gen(function* () {
+        yield* stage.mark(`start ${others.join(" and ")}`)
+        yield* Effect.forEach(others, stage.controls.start, { concurrency: "unbounded", discard: true })
+        yield* storm(stage)
+      }),
+  }
+}
 
 /** An owner, and another replica: with connections of clients on every replica, on some streams the client's. */
 export const killBoth: Scenario = (stage) =>

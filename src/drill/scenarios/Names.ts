@@ -10,6 +10,7 @@ export const scenarioNames = [
   "db-restart",
   "db-away",
   "storm",
+  "density",
   "watch",
 ] as const
 

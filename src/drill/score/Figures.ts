@@ -21,12 +21,6 @@ export const spreadOf = (values: ReadonlyArray<number>): Spread => ({
   max: Math.ceil(percentile(values, 1) ?? 0),
 })
 
-/** The largest over the mean: 1 is even. 1 of nothing. */
-export const skewOf = (loads: ReadonlyArray<number>): number => {
-  const sum = loads.reduce((left, right) => left + right, 0)
-  return sum === 0 ? 1 : (Math.max(...loads) * loads.length) / sum
-}
-
 /** The skew over the best that so many whole sessions allow: three sessions on two replicas cannot be even. */
 export const relativeSkew = (loads: ReadonlyArray<number>): number => {
   const sum = loads.reduce((left, right) => left + right, 0)

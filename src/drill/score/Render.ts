@@ -1,6 +1,7 @@
 /** The scoreboard as text. Pure. */
 import { renderFields } from "../../cli/Output.ts"
 import { green, red } from "../../cli/text/Color.ts"
+import type { Reading } from "../watch/Gauge.ts"
 import type { OpenSample } from "../watch/Prober.ts"
 import type { Spread } from "./Figures.ts"
 import type { Scoreboard } from "./Scoreboard.ts"
@@ -16,6 +17,9 @@ const listed = (values: Readonly<Record<string, number | undefined>>, unit = "")
 const slowOpen = ({ tookMs, replica, atMs }: OpenSample): string =>
   `${tookMs} ms (${replica}, at ${(atMs / 1_000).toFixed(1)} s)`
 
+const cost = ({ seconds, cpuPercent, transactionsPerSecond, residentMb }: Reading): string =>
+  `${cpuPercent} % of a core, ${transactionsPerSecond ?? "unknown"} transactions/s, ${residentMb} MiB at the end (${seconds} s)`
+
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
 
 export const render = (board: Scoreboard, color: boolean): string => {
@@ -25,6 +29,7 @@ export const render = (board: Scoreboard, color: boolean): string => {
   const fields = renderFields([
     ["Load", `${streams} streams (${listed(kinds)}) in ${board.sandboxes} sandboxes`],
     ["Idle sessions", board.idleSessions === 0 ? "" : String(board.idleSessions)],
+    ["Transport", board.tls ? "TLS" : "in the clear"],
     ["Errors", `${errors.streams} streams, ${errors.operations} operations, ${errors.opens} opens`],
     [
       "Bytes",
@@ -43,6 +48,7 @@ export const render = (board: Scoreboard, color: boolean): string => {
     ],
     ["Skew", board.skew === null ? "" : String(board.skew)],
     ["Memory", board.residentMb === 0 ? "" : `${board.residentMb} MiB of the largest replica`],
+    ["Cost", board.cost === null ? "" : cost(board.cost)],
     [
       "Own delay",
       `p99 ${board.loopDelay.p99Ms} ms, max ${board.loopDelay.maxMs} ms: of this process, in every figure`,

@@ -3,6 +3,7 @@ import type { Ownership } from "../check/Ownership.ts"
 import type { StreamReport } from "../load/Load.ts"
 import { type Kind, kinds } from "../load/LoadStream.ts"
 import { total } from "../load/Tally.ts"
+import type { Reading } from "../watch/Gauge.ts"
 import type { OpenSample } from "../watch/Prober.ts"
 import { type Spread, spreadOf } from "./Figures.ts"
 import { type Judgement, judge, type Threshold } from "./Thresholds.ts"
@@ -21,6 +22,8 @@ export interface Found {
   readonly skew: number | undefined
   /** Moves of sessions over the least that the changes need. Undefined where nobody measures it. */
   readonly moveRatio: number | undefined
+  /** What the cluster cost while the scenario measured it. Undefined where nobody did. */
+  readonly cost: Reading | undefined
   readonly marks: ReadonlyArray<Mark>
   /** What kept a step from its end. */
   readonly failures: ReadonlyArray<string>
@@ -33,6 +36,7 @@ export interface Setting {
   readonly replicas: number
   readonly sandboxes: number
   readonly idleSessions: number
+  readonly tls: boolean
 }
 
 export interface Measured {
@@ -91,6 +95,8 @@ export interface Scoreboard extends Setting {
   readonly skew: number | null
   /** Of the largest replica, at its largest; 0 where that cannot be seen. */
   readonly residentMb: number
+  /** While the scenario measured it; null where none does. */
+  readonly cost: Reading | null
   readonly loopDelay: { readonly p99Ms: number; readonly maxMs: number }
   readonly faults: ReadonlyArray<Mark>
   readonly thresholds: ReadonlyArray<Judgement>
@@ -106,6 +112,17 @@ const isRetryable = (text: string): boolean =>
   /^(Unavailable|LimitReached|ConnectFailed|StaleEpoch): /.test(text)
 
 const round = (value: number): number => Math.round(value * 100) / 100
+
+const roundedCost = (cost: Reading | undefined): Reading | null =>
+  cost === undefined
+    ? null
+    : {
+        ...cost,
+        seconds: round(cost.seconds),
+        cpuPercent: round(cost.cpuPercent),
+        transactionsPerSecond:
+          cost.transactionsPerSecond === undefined ? undefined : round(cost.transactionsPerSecond),
+      }
 
 const byKind = <A>(
   streams: ReadonlyArray<StreamReport>,
@@ -161,6 +178,9 @@ export const scoreboard = (measured: Measured, thresholds: ReadonlyArray<Thresho
     skew: found.skew,
     moveRatio: found.moveRatio,
     residentMb: measured.residentMb,
+    idleMb: found.cost?.residentMb,
+    cpuPercent: found.cost?.cpuPercent,
+    transactionsPerSecond: found.cost?.transactionsPerSecond,
   })
   return {
     ...measured.setting,
@@ -194,6 +214,7 @@ export const scoreboard = (measured: Measured, thresholds: ReadonlyArray<Thresho
     moveRatio: found.moveRatio === undefined ? null : round(found.moveRatio),
     skew: found.skew === undefined ? null : round(found.skew),
     residentMb: measured.residentMb,
+    cost: roundedCost(found.cost),
     loopDelay: measured.loopDelay,
     faults: found.marks,
     thresholds: judgements,

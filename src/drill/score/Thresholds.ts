@@ -26,6 +26,11 @@ export interface Figures {
   readonly skew: number | undefined
   readonly moveRatio: number | undefined
   readonly residentMb: number
+  /** Of the largest replica when the measurement of costs ended. */
+  readonly idleMb: number | undefined
+  /** Of one core, of the busiest replica. */
+  readonly cpuPercent: number | undefined
+  readonly transactionsPerSecond: number | undefined
 }
 
 export type Metric = keyof Figures
@@ -105,6 +110,13 @@ export const thresholdsTable: Readonly<Record<ScenarioName, ReadonlyArray<Thresh
     ...served,
     most("convergeMs", 30_000, "aim of the proof: all sessions are back"),
     most("residentMb", 1_024, "aim of the proof: no replica above 1 GiB"),
+    most("transactionsPerSecond", 500, "aim of the proof; those of the attaches are counted as well"),
+  ],
+  density: [
+    ...always,
+    most("idleMb", 512, "aim of the proof, for 10,000 sessions"),
+    most("cpuPercent", 5, "aim of the proof, for 10,000 sessions"),
+    most("transactionsPerSecond", 50, "aim of the proof, for 10,000 sessions"),
   ],
   watch: [none("wrongBytes", "a stream is whole or ends with an error")],
 }
@@ -117,6 +129,8 @@ const units: Partial<Record<Metric, string>> = {
   refusalMaxMs: " ms",
   convergeMs: " ms",
   residentMb: " MiB",
+  idleMb: " MiB",
+  cpuPercent: " %",
 }
 
 const words: Readonly<Record<Metric, string>> = {
@@ -136,6 +150,9 @@ const words: Readonly<Record<Metric, string>> = {
   skew: "skew",
   moveRatio: "moves over the least",
   residentMb: "largest replica",
+  idleMb: "largest replica at rest",
+  cpuPercent: "busiest replica",
+  transactionsPerSecond: "database transactions a second",
 }
 
 const round = (value: number): number => Math.round(value * 100) / 100

@@ -1,9 +1,11 @@
 /** A cluster that the drill starts for itself in a temporary directory, and ends and deletes afterwards. */
-import { chmod, mkdtemp, rm } from "node:fs/promises"
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { Effect, Layer, type Scope } from "effect"
+import pg from "pg"
 import * as SandboxTokens from "../../auth/SandboxTokens.ts"
+import type { Endpoint } from "../../client/Endpoint.ts"
 import { limits } from "../../domain/Limits.ts"
 import { Driver } from "../../driver/Driver.ts"
 import * as ProcessDriver from "../../driver/ProcessDriver.ts"
@@ -32,6 +34,49 @@ const gatewayId = "openshell"
 
 const noDatabase = new DrillError({ message: "this cluster has no Postgres of its own" })
 
+/** The certificates of replicas among themselves are good for `localhost` and 127.0.0.1 as well. */
+const tlsEnvironment = (usual: Readonly<Record<string, string>>): Record<string, string> => ({
+  HOLDFAST_TLS_CERT: usual.HOLDFAST_PEER_CERT ?? "",
+  HOLDFAST_TLS_KEY: usual.HOLDFAST_PEER_KEY ?? "",
+  HOLDFAST_SANDBOX_CA: usual.HOLDFAST_PEER_CA ?? "",
+  HOLDFAST_PUBLIC_URL: (usual.HOLDFAST_PUBLIC_URL ?? "").replace(/^http:/, "https:"),
+})
+
+const authorityOf = (stateDir: string): string => path.join(Settings.pkiDirectory(stateDir), "ca.pem")
+
+const addressOf = (url: string, { tls }: Endpoint): string =>
+  tls === undefined ? url : url.replace(/^http:/, "https:")
+
+const tlsEndpoint = ({
+  frontDoor,
+  stateDir,
+}: LocalCluster.LocalCluster): Effect.Effect<Endpoint, DrillError> =>
+  Effect.tryPromise({
+    try: async () => {
+      const tls = { ca: await readFile(authorityOf(stateDir), "utf8") }
+      return { url: addressOf(frontDoor, { url: frontDoor, tls }), tls }
+    },
+    catch: (cause) => new DrillError({ message: `no certificate authority: ${cause}` }),
+  })
+
+/** Counted by Postgres itself, for all databases; a backend reports once a second. */
+const transactionsOf = (url: string): Effect.Effect<number, DrillError> =>
+  Effect.tryPromise({
+    try: async () => {
+      const client = new pg.Client({ connectionString: url })
+      await client.connect()
+      try {
+        const { rows } = await client.query<{ readonly count: string }>(
+          "SELECT sum(xact_commit + xact_rollback) AS count FROM pg_stat_database",
+        )
+        return Number(rows[0]?.count ?? 0)
+      } finally {
+        await client.end()
+      }
+    },
+    catch: (cause) => new DrillError({ message: `the database does not count its transactions: ${cause}` }),
+  })
+
 const controlsOf = (cluster: LocalCluster.LocalCluster, links: Links | undefined): Controls => {
   const asking =
     (what: string, run: (name: string) => Effect.Effect<unknown, LocalCluster.LocalClusterError>) =>
@@ -53,11 +98,15 @@ const controlsOf = (cluster: LocalCluster.LocalCluster, links: Links | undefined
 }
 
 /** Runs what a cluster without a driver leaves to others: the load's sandboxes, and a fleet of idle ones. */
-const runElsewhere = (cluster: LocalCluster.LocalCluster): Required<Pick<Site, "run" | "idleSessions">> => {
-  const { stateDir, frontDoor } = cluster
+const runElsewhere = (
+  cluster: LocalCluster.LocalCluster,
+  endpoint: Endpoint,
+): Required<Pick<Site, "run" | "idleSessions">> => {
+  const { stateDir } = cluster
+  const ca = endpoint.tls === undefined ? undefined : authorityOf(stateDir)
   const jwtDirectory = Settings.jwtDirectory(stateDir)
   const layer = Layer.merge(
-    ProcessDriver.layer({ stateDir, endpoint: frontDoor, logLevel: "info" }),
+    ProcessDriver.layer({ stateDir, endpoint: endpoint.url, logLevel: "info", ca }),
     SandboxTokens.layer({ directory: jwtDirectory, gatewayId, ttlMs: 0 }),
   )
   return {
@@ -72,7 +121,8 @@ const runElsewhere = (cluster: LocalCluster.LocalCluster): Required<Pick<Site, "
           ...{ count, jwtDirectory, gatewayId, clusterId, prefix: "idle" },
           databaseUrl: cluster.postgres?.url ?? "",
           // Past the front door, which would carry every session in the process that takes the times.
-          endpoints: cluster.replicas().map(({ url }) => url),
+          endpoints: cluster.replicas().map(({ url }) => addressOf(url, endpoint)),
+          ...(ca === undefined ? {} : { ca }),
           rampMs: Math.ceil(count / limits.drillIdlePerSecond) * 1_000,
         })
         const all = ({ attached }: FleetReport) => attached >= count
@@ -92,6 +142,7 @@ export const start = (options: {
   readonly links: "packets" | "proxies" | "none"
   /** It gets idle sessions: then it runs no sandboxes by itself, for it would start those of the fleet too. */
   readonly idle: boolean
+  readonly tls: boolean
 }): Effect.Effect<Site, DrillError, Scope.Scope> =>
   Effect.gen(function* () {
     const directory = yield* stateDirectory
@@ -107,17 +158,25 @@ export const start = (options: {
       clusterId,
       environment: (name, usual) => ({
         ...(options.idle ? { HOLDFAST_DRIVER: "none" } : {}),
+        ...(options.tls ? tlsEnvironment(usual) : {}),
         ...links?.environment(name, usual),
       }),
       ...(options.links === "packets" ? { gatewayCommand: PacketLinks.gatewayCommand } : {}),
     }).pipe(Effect.mapError(failed("the cluster does not start")))
     proxies?.identify(cluster.replicas)
+    const endpoint = options.tls ? yield* tlsEndpoint(cluster) : { url: cluster.frontDoor }
     return {
-      endpoint: { url: cluster.frontDoor },
+      endpoint,
       workspace: "default",
-      replicas: Effect.sync(() => cluster.replicas().filter(({ pid }) => pid !== 0)),
+      replicas: Effect.sync(() =>
+        cluster
+          .replicas()
+          .filter(({ pid }) => pid !== 0)
+          .map((replica) => ({ ...replica, url: addressOf(replica.url, endpoint) })),
+      ),
+      ...(cluster.postgres === undefined ? {} : { transactions: transactionsOf(cluster.postgres.url) }),
       controls: controlsOf(cluster, links),
       disposable: true,
-      ...(options.idle ? runElsewhere(cluster) : {}),
+      ...(options.idle ? runElsewhere(cluster, endpoint) : {}),
     }
   })

@@ -66,6 +66,8 @@ export interface Site {
   readonly run?: (sandbox: Sandbox) => Effect.Effect<void, DrillError>
   /** Opens so many sessions and keeps them with the scope; completes when all are up. */
   readonly idleSessions?: (count: number) => Effect.Effect<IdleSessions, DrillError, Scope.Scope>
+  /** Transactions of its database so far, those of everybody, where it is the drill's own. */
+  readonly transactions?: Effect.Effect<number, DrillError>
   /** It goes away with the drill, so nothing in it needs to be put back. */
   readonly disposable: boolean
 }

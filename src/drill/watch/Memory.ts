@@ -5,7 +5,7 @@ import { limits } from "../../domain/Limits.ts"
 import type { Site } from "../sites/Site.ts"
 
 /** VmRSS of proc_pid_status(5), in KiB. */
-const residentKb = async (pid: number): Promise<number> => {
+export const residentKb = async (pid: number): Promise<number> => {
   const text = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "")
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0)
 }
