@@ -320,7 +320,7 @@ export const limitsTable = {
   serviceEndpointsKnown: [
     4_096,
     "endpoints",
-    "remembered by host name, those that do not exist included: strangers choose the names",
+    "remembered by host name, and as many names that nobody exposed: strangers choose those",
   ],
 
   // names and sizes of requests

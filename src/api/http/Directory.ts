@@ -9,13 +9,22 @@ import { Services } from "../../store/Services.ts"
 
 const keyOf = ({ workspace, sandbox, service }: ServiceName): string => `${workspace}--${sandbox}--${service}`
 
+/** Puts it in, at the cost of the oldest when there are too many. */
+const remember = <A>(known: Map<string, A>, key: string, value: A): void => {
+  const oldest = known.keys().next()
+  if (known.size >= limits.serviceEndpointsKnown && oldest.done !== true) known.delete(oldest.value)
+  known.set(key, value)
+}
+
 /** What is known; counts what happened, so that an answer that was overtaken by a change is not kept. */
 export class KnownEndpoints {
-  readonly #known = new Map<string, Option.Option<ServiceEndpoint>>()
+  readonly #found = new Map<string, Option.Option<ServiceEndpoint>>()
+  /** Apart from the others: strangers choose the names that do not exist, and would drive those out that do. */
+  readonly #missing = new Map<string, Option.Option<ServiceEndpoint>>()
   #changes = 0
 
   get size(): number {
-    return this.#known.size
+    return this.#found.size + this.#missing.size
   }
 
   get changes(): number {
@@ -23,24 +32,21 @@ export class KnownEndpoints {
   }
 
   find(key: string): Option.Option<ServiceEndpoint> | undefined {
-    return this.#known.get(key)
+    return this.#found.get(key) ?? this.#missing.get(key)
   }
 
   /** `since`: the count of changes before the store was asked. */
   learn(key: string, found: Option.Option<ServiceEndpoint>, since: number): void {
-    if (since !== this.#changes) return
-    const oldest = this.#known.keys().next()
-    if (this.#known.size >= limits.serviceEndpointsKnown && oldest.done !== true)
-      this.#known.delete(oldest.value)
-    this.#known.set(key, found)
+    if (since === this.#changes) remember(Option.isSome(found) ? this.#found : this.#missing, key, found)
   }
 
   apply(change: Change): void {
-    if (change.kind === "resync") this.#known.clear()
+    if (change.kind === "resync") this.#found.clear()
     else if (change.kind === "service" || change.kind === "removed") {
-      for (const [key, endpoint] of this.#known)
-        if (Option.isNone(endpoint) || endpoint.value.sandboxId === change.sandboxId) this.#known.delete(key)
+      for (const [key, endpoint] of this.#found)
+        if (Option.isSome(endpoint) && endpoint.value.sandboxId === change.sandboxId) this.#found.delete(key)
     } else return
+    this.#missing.clear()
     this.#changes += 1
   }
 }

@@ -17,8 +17,10 @@ export type CountBytes = (direction: "in" | "out", bytes: number) => void
 
 /** Answers in place of a service. */
 export const sendPage = (response: HttpResponse, { status, text }: Page): void => {
-  if (response.headersSent) return
+  if (response.headersSent || response.writableEnded) return
+  for (const name of response.getHeaderNames()) response.removeHeader(name)
   response.statusCode = status
+  if (!isHttp2(response)) response.statusMessage = ""
   response.setHeader("content-type", "text/plain; charset=utf-8")
   if (status === 503) response.setHeader("retry-after", "1")
   response.end(`${text}\n`)
@@ -62,6 +64,26 @@ export const ask = (
     maxHeaderSize: limits.httpHeaderBytes,
   })
 
+/** What an application says may be more than Node is willing to pass on, such as a status of 999. */
+const possible = (act: () => void): boolean => {
+  try {
+    act()
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Status and headers, at once: an application may think for long after them. */
+const begin = (response: HttpResponse, answer: IncomingMessage): void => {
+  response.statusCode = answer.statusCode ?? 502
+  if (!isHttp2(response)) response.statusMessage = answer.statusMessage ?? ""
+  for (const [name, values] of toClient(answer.headersDistinct))
+    response.setHeader(name, values.length === 1 ? (values[0] ?? "") : [...values])
+  if (isHttp2(response)) response.writeHead(response.statusCode)
+  else response.flushHeaders()
+}
+
 /** Resolves with the status that the client got, or 0 when it left first; the connection is closed soon after. */
 export const exchange = (
   connection: Duplex,
@@ -89,15 +111,11 @@ export const exchange = (
     upstream.on("error", fail)
     upstream.on("close", fail)
     upstream.on("continue", () => {
-      if (!gone) response.writeContinue()
+      if (!gone && !answered) response.writeContinue()
     })
     upstream.on("response", (answer) => {
       if (answered || gone) return void answer.destroy()
       answered = true
-      response.statusCode = answer.statusCode ?? 502
-      if (!isHttp2(response)) response.statusMessage = answer.statusMessage ?? ""
-      for (const [name, values] of toClient(answer.headersDistinct))
-        response.setHeader(name, values.length === 1 ? (values[0] ?? "") : [...values])
       answer.on("data", (chunk: Buffer) => {
         touch()
         count("out", chunk.length)
@@ -105,23 +123,27 @@ export const exchange = (
       answer.once("end", () => {
         complete = answer.complete
         // Before the pipe ends the response.
-        if (complete && !gone) response.addTrailers(answer.trailers)
+        if (complete && !gone) possible(() => response.addTrailers(answer.trailers))
       })
-      answer.once("error", () => breakOff(response))
+      answer.on("error", () => breakOff(response))
       answer.once("close", () => {
         if (!answer.complete) breakOff(response)
       })
-      // An application may think for long after its first headers.
-      if (isHttp2(response)) response.writeHead(response.statusCode)
-      else response.flushHeaders()
-      answer.pipe(response)
+      if (possible(() => begin(response, answer))) answer.pipe(response)
+      else if (!gone) {
+        answer.destroy()
+        if (response.headersSent) breakOff(response)
+        else sendPage(response, pages.notReachable)
+      }
     })
     request.on("data", (chunk: Buffer) => {
       touch()
       count("in", chunk.length)
     })
-    request.once("end", () => upstream.addTrailers(request.trailers))
-    request.once("error", () => connection.destroy())
+    request.once("end", () => possible(() => upstream.addTrailers(request.trailers)))
+    request.on("error", () => connection.destroy())
+    // Of a client that left while it was being answered.
+    response.on("error", () => undefined)
     response.once("close", () => {
       gone = true
       if (!complete && !response.writableEnded) connection.destroy()

@@ -145,11 +145,20 @@ export const upgradeHttp2 = (
   headers: FlatHeaders,
   count: CountBytes,
 ): Promise<number> => {
-  const answerWith = (status: number, pairs: ReturnType<typeof toClient>): void =>
-    client.respond({
-      ":status": status,
-      ...Object.fromEntries(pairs.map(([name, values]) => [name, [...values]])),
-    })
+  /** False when the client has left, or Node does not pass on what the application says. */
+  const answerWith = (status: number, pairs: ReturnType<typeof toClient>): boolean => {
+    try {
+      client.respond({
+        ":status": status,
+        ...Object.fromEntries(pairs.map(([name, values]) => [name, [...values]])),
+      })
+      return true
+    } catch {
+      client.close(constants.NGHTTP2_INTERNAL_ERROR)
+      connection.destroy()
+      return false
+    }
+  }
   return negotiate(
     connection,
     request,
@@ -162,15 +171,14 @@ export const upgradeHttp2 = (
     client,
     {
       agreed: (answer, application, early) => {
-        answerWith(
-          200,
-          toClient(answer.headersDistinct).filter(([name]) => name !== "sec-websocket-accept"),
-        )
+        const said = toClient(answer.headersDistinct).filter(([name]) => name !== "sec-websocket-accept")
+        if (!answerWith(200, said)) return
         if (early.length > 0) client.write(early)
         splice(client, application, count)
       },
       declined: (answer) => {
-        answerWith(answer.statusCode ?? 502, toClient(answer.headersDistinct))
+        answer.on("error", () => undefined)
+        if (!answerWith(answer.statusCode ?? 502, toClient(answer.headersDistinct))) return
         client.once("close", () => connection.destroy())
         answer.once("close", () => {
           if (!answer.complete) client.close(constants.NGHTTP2_INTERNAL_ERROR)
