@@ -8,7 +8,7 @@ import type {
   NewWorkspace,
   WorkspacesQuery,
 } from "../domain/Workspace.ts"
-import { Driver } from "../driver/Driver.ts"
+import { endWorkspace } from "../reconcile/WorkspaceEnd.ts"
 import { WorkspaceMembers } from "../store/WorkspaceMembers.ts"
 import { Workspaces } from "../store/Workspaces.ts"
 import { openShellAccess as access } from "./Access.ts"
@@ -52,10 +52,7 @@ const remove = unary(access.deleteWorkspace, (name: string) =>
     if (name === "") return yield* refuse("name is required")
     const workspaces = yield* Workspaces
     yield* workspaces.terminate(name)
-    // Should this fail, the workspace stays as it is, closed, and deleting it again goes on from here.
-    const { removeWorkspace } = yield* Driver
-    if (removeWorkspace !== undefined) yield* removeWorkspace(name)
-    return yield* workspaces.remove(name)
+    return yield* endWorkspace(name)
   }),
 )
 

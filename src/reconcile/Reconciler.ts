@@ -1,6 +1,6 @@
 /**
  * Background work of the cluster, run by one replica at a time: sandboxes whose state and whose reality differ are
- * brought to their actors, and expired tokens are removed.
+ * brought to their actors, workspaces whose deletion stopped half-way are removed, and expired tokens.
  */
 import * as Singleton from "@effect/cluster/Singleton"
 import { Clock, Duration, Effect, Schedule, Stream } from "effect"
@@ -13,6 +13,8 @@ import { SandboxSettings } from "../sandbox/SandboxSettings.ts"
 import { Events } from "../store/Events.ts"
 import { SshSessions } from "../store/SshSessions.ts"
 import { Sweeps } from "../store/Sweeps.ts"
+import { Workspaces } from "../store/Workspaces.ts"
+import { endWorkspaces } from "./WorkspaceEnd.ts"
 
 const run = Effect.gen(function* () {
   const membership = yield* Membership
@@ -76,6 +78,12 @@ const run = Effect.gen(function* () {
     yield* poke([...unfinished, ...silent.filter((id) => !running.has(id))])
   })
 
+  const sweepWorkspaces = Effect.provideService(
+    Effect.provideService(endWorkspaces, Workspaces, yield* Workspaces),
+    Driver,
+    driver,
+  )
+
   const reapTokens = Effect.flatMap(Clock.currentTimeMillis, (nowMs) => sshSessions.reap(nowMs))
 
   const every = <A, E extends { readonly message: string }>(
@@ -126,6 +134,7 @@ const run = Effect.gen(function* () {
     [
       every("Session sweep", limits.sessionSweepMs, sweepSessions),
       every("Sandbox sweep", limits.sandboxSweepMs, sweepSandboxes),
+      every("Workspace sweep", limits.sandboxSweepMs, sweepWorkspaces),
       every("Token sweep", limits.tokenSweepMs, reapTokens),
       followDriver,
     ],

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
 import { AlreadyExists, FailedPrecondition, NotFound, type Unavailable } from "../domain/Errors.ts"
+import { limits } from "../domain/Limits.ts"
 import {
   defaultWorkspace,
   isTerminating,
@@ -48,6 +49,8 @@ export class Workspaces extends Context.Tag("holdfast/Workspaces")<
     readonly terminate: (
       name: string,
     ) => Effect.Effect<Workspace, NotFound | FailedPrecondition | Unavailable>
+    /** Names of those that were terminated before this time, at most a page of them. */
+    readonly terminating: (beforeMs: number) => Effect.Effect<ReadonlyArray<string>, Unavailable>
     /** Removes a workspace that was terminated, and its members; false when there is none. */
     readonly remove: (name: string) => Effect.Effect<boolean, Unavailable>
   }
@@ -145,12 +148,20 @@ const make = Effect.gen(function* () {
       Effect.map((rows) => rows.length > 0),
     )
 
+  const terminating = (beforeMs: number) =>
+    sql`SELECT name FROM workspaces WHERE deletion_timestamp_ms > 0 AND deletion_timestamp_ms < ${beforeMs}
+      ORDER BY name LIMIT ${limits.listDefault}`.pipe(
+      Effect.flatMap(Schema.decodeUnknown(Schema.Array(Schema.Struct({ name: Schema.String })))),
+      Effect.map((rows) => rows.map(({ name }) => name)),
+    )
+
   return Workspaces.of({
     get: (name) => get(name).pipe(guard("workspace get")),
     getFor: (name, subject) => getFor(name, subject).pipe(guard("workspace get")),
     create: (name, labels) => create(name, labels).pipe(guard("workspace create")),
     list: (query) => list(query).pipe(guard("workspace list")),
     terminate: (name) => terminate(name).pipe(guard("workspace delete")),
+    terminating: (beforeMs) => terminating(beforeMs).pipe(guard("workspace sweep")),
     remove: (name) => remove(name).pipe(guard("workspace delete")),
   })
 })

@@ -99,6 +99,8 @@ describe.each(dialects)("workspaces on %s", (dialect) => {
         const closing = yield* workspaces.terminate("lab")
         expect(closing.deletionTimestampMs).toBeGreaterThan(0)
         expect(yield* workspaces.terminate("lab")).toEqual(closing)
+        expect(yield* workspaces.terminating(closing.deletionTimestampMs)).toEqual([])
+        expect(yield* workspaces.terminating(closing.deletionTimestampMs + 1)).toEqual(["lab"])
         const late = yield* Effect.flip(sandboxes.insert(aSandbox({ workspace: "lab" })))
         expect(late).toMatchObject({
           _tag: "FailedPrecondition",
