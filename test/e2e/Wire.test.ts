@@ -146,6 +146,48 @@ describe("sessions", () => {
   })
 })
 
+describe("watches", () => {
+  it("tell through every replica what the others write: status, lines and events", async () => {
+    const { id, name } = await sandbox("replica-3")
+    const watches = await Promise.all(
+      cluster.names.map(async (via) => {
+        const watch = openTyped(await cluster.connection(via), OpenShell.method.watchSandbox)
+        onTestFinished(() => watch.cancel())
+        await watch.send({ id, followStatus: true, followLogs: true, followEvents: true })
+        watch.end()
+        const seen = new Set<string>()
+        const reading = (async () => {
+          for (let event = await watch.receive(); event !== undefined; event = await watch.receive()) {
+            const { payload } = event
+            if (payload.case === "sandbox") seen.add(`phase ${payload.value.status?.phase}`)
+            if (payload.case === "log") seen.add(`${payload.value.source}: ${payload.value.message}`)
+            if (payload.case === "event") seen.add(`event ${payload.value.reason}`)
+          }
+        })()
+        return { via, seen, reading }
+      }),
+    )
+    const push = openTyped(await cluster.connection("replica-1"), OpenShell.method.pushSandboxLogs, {
+      metadata: { authorization: `Bearer ${await cluster.token(id)}` },
+    })
+    await push.send({ sandboxId: id, logs: [{ message: "from inside", level: "INFO", source: "gateway" }] })
+    push.end()
+    while ((await push.receive()) !== undefined) {}
+    await callUnary(await cluster.connection("replica-2"), OpenShell.method.stopSandbox, { name })
+    for (const { via, seen } of watches)
+      await until(`${via} has told everything`, async () =>
+        [
+          "sandbox: from inside",
+          "event Stopping",
+          "gateway: Stopping the sandbox",
+          `phase ${SandboxPhase.STOPPED}`,
+        ].every((word) => seen.has(word)),
+      )
+    await callUnary(await cluster.connection("replica-1"), OpenShell.method.deleteSandbox, { name })
+    for (const { reading } of watches) await reading
+  })
+})
+
 describe("forwards", () => {
   it("reach the sandbox from every replica, wherever session and owner are", async () => {
     for (const holder of cluster.names) {
