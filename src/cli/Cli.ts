@@ -7,6 +7,7 @@ import { defaultGateway } from "./Invocation.ts"
 import type { TreeContext } from "./Tree.ts"
 import { addClusterCommands } from "./tree/ClusterCommands.ts"
 import { addDrill } from "./tree/DrillCommand.ts"
+import { addPolicyCommands } from "./tree/PolicyCommands.ts"
 import { addInferenceCommands, addProviderCommands } from "./tree/ProviderCommands.ts"
 import { addSandboxCommands } from "./tree/SandboxCommands.ts"
 import { addServiceCommands } from "./tree/ServiceCommands.ts"
@@ -98,6 +99,7 @@ export const buildProgram = (dependencies: CliDependencies, options: ProgramOpti
   addWorkspaceCommands(program, context)
   addProviderCommands(program, context)
   addInferenceCommands(program, context)
+  addPolicyCommands(program, context)
   addClusterCommands(program, context)
   addDrill(program, context)
   return program

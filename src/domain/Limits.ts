@@ -657,6 +657,8 @@ export const limitsTable = {
   resumeTextBytes: [256, "bytes", "text of a refusal or reset"],
 
   // client library and command line
+  policyWaitPollMs: [500, "ms", "pause between looks at whether a sandbox has answered for its policy"],
+  policyWaitMs: [60_000, "ms", "a supervisor of OpenShell's polls every 10 s; longer than that something is wrong"],
   clientCallTimeoutMs: [30_000, "ms", "a unary call; twice the wait for a session"],
   clientConnectTimeoutMs: [
     3_000,

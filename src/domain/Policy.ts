@@ -133,7 +133,8 @@ export type PolicyOperation =
 export const RevisionStatus = Schema.Literal("pending", "loaded", "failed", "superseded")
 export type RevisionStatus = typeof RevisionStatus.Type
 
-export interface PolicyRevision {
+/** A revision without its policy, as lists have it. */
+export interface PolicySummary {
   /** From 1 in each scope. */
   readonly version: number
   /** SHA-256 of the canonical form, hex. */
@@ -144,7 +145,10 @@ export interface PolicyRevision {
   readonly createdAtMs: number
   /** 0: not yet. */
   readonly loadedAtMs: number
-  readonly policy: SandboxPolicy
   /** What its author noted about where it comes from. */
   readonly provenance: Readonly<Record<string, string>>
+}
+
+export interface PolicyRevision extends PolicySummary {
+  readonly policy: SandboxPolicy
 }

@@ -1,7 +1,7 @@
 /** Configuration as rows. Integers arrive as numbers and JSON as text, whatever the dialect. */
 import { Schema } from "effect"
 import { DraftChunk, type DraftEvent } from "../domain/DraftPolicy.ts"
-import { type PolicyRevision, RevisionStatus, SandboxPolicy } from "../domain/Policy.ts"
+import { type PolicyRevision, type PolicySummary, RevisionStatus, SandboxPolicy } from "../domain/Policy.ts"
 import { SettingMap } from "../domain/SandboxConfig.ts"
 
 const Policy = Schema.parseJson(SandboxPolicy)
@@ -66,9 +66,8 @@ export const encodePolicy = Schema.encodeSync(Policy)
 export const encodeSettings = Schema.encodeSync(Schema.parseJson(SettingMap))
 export const encodeTexts = Schema.encodeSync(Texts)
 
-const RevisionRow = Schema.Struct({
+const SummaryRow = Schema.Struct({
   version: Schema.Number,
-  policy: Policy,
   hash: Schema.String,
   status: RevisionStatus,
   load_error: Schema.String,
@@ -77,17 +76,24 @@ const RevisionRow = Schema.Struct({
   provenance: Texts,
 })
 
+const RevisionRow = Schema.Struct({ ...SummaryRow.fields, policy: Policy })
+
+export const decodeSummaries = Schema.decodeUnknown(Schema.Array(SummaryRow))
 export const decodeRevisions = Schema.decodeUnknown(Schema.Array(RevisionRow))
 
-export const toRevision = (row: typeof RevisionRow.Type): PolicyRevision => ({
+export const toSummary = (row: typeof SummaryRow.Type): PolicySummary => ({
   version: row.version,
   hash: row.hash,
   status: row.status,
   loadError: row.load_error,
   createdAtMs: row.created_at_ms,
   loadedAtMs: row.loaded_at_ms,
-  policy: row.policy,
   provenance: row.provenance,
+})
+
+export const toRevision = (row: typeof RevisionRow.Type): PolicyRevision => ({
+  ...toSummary(row),
+  policy: row.policy,
 })
 
 export const ChunkJson = Schema.parseJson(DraftChunk)

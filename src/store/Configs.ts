@@ -6,11 +6,12 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { Clock, Context, Data, Effect, Layer, Option, Schema } from "effect"
 import { Conflict, NotFound, type Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
-import type { PolicyRevision } from "../domain/Policy.ts"
+import type { PolicyRevision, PolicySummary } from "../domain/Policy.ts"
 import { makeAnnounce } from "./Announce.ts"
 import {
   decodeHeads,
   decodeRevisions,
+  decodeSummaries,
   encodePolicy,
   encodeSettings,
   encodeTexts,
@@ -18,6 +19,7 @@ import {
   headsOf,
   noHead,
   toRevision,
+  toSummary,
 } from "./ConfigRows.ts"
 import { Database } from "./Database.ts"
 import { type DraftChange, makeDraftWrites } from "./DraftWrites.ts"
@@ -80,7 +82,7 @@ export class Configs extends Context.Tag("holdfast/Configs")<
       scope: string,
       limit: number,
       offset: number,
-    ) => Effect.Effect<ReadonlyArray<PolicyRevision>, Unavailable>
+    ) => Effect.Effect<ReadonlyArray<PolicySummary>, Unavailable>
     /** Notes what a supervisor made of a version; loading one supersedes those before. False: no such version. */
     readonly report: (
       scope: string,
@@ -249,10 +251,11 @@ const make = Effect.gen(function* () {
         guard("policy read"),
       ),
     policies: (scope, limit, offset) =>
-      sql`SELECT * FROM policy_revisions WHERE scope = ${scope} ORDER BY version DESC
+      sql`SELECT version, hash, status, load_error, created_at_ms, loaded_at_ms, provenance
+        FROM policy_revisions WHERE scope = ${scope} ORDER BY version DESC
         LIMIT ${limit} OFFSET ${offset}`.pipe(
-        Effect.flatMap(decodeRevisions),
-        Effect.map((rows) => rows.map(toRevision)),
+        Effect.flatMap(decodeSummaries),
+        Effect.map((rows) => rows.map(toSummary)),
         guard("policy list"),
       ),
     report: (scope, version, outcome) => report(scope, version, outcome).pipe(guard("policy report")),

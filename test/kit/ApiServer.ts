@@ -5,6 +5,9 @@ import type { Identify, User } from "../../src/api/Principal.ts"
 import { SandboxTokens } from "../../src/auth/SandboxTokens.ts"
 import { Unauthenticated } from "../../src/domain/Errors.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
+import * as AttachedProviders from "../../src/policy/AttachedProviders.ts"
+import { Configuration } from "../../src/policy/Configuration.ts"
+import type { ProviderContribution } from "../../src/policy/ProviderContribution.ts"
 import type { DatabaseConfig } from "../../src/store/Database.ts"
 import * as Store from "../../src/store/Store.ts"
 import { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
@@ -17,6 +20,9 @@ const noTokens = Layer.succeed(SandboxTokens, {
   verify: () => Effect.fail(new Unauthenticated({ message: "invalid token: InvalidToken" })),
   jwks: {},
 })
+
+/** What the operations of a test may need. */
+type Services = Store.Store | Common | Configuration | ProviderContribution
 
 /** Which of the users makes a call. */
 export const asUser = (name: string) => ({ metadata: { "x-test-user": name } })
@@ -35,7 +41,7 @@ export interface ApiServer {
 export const startApi = async (
   database: DatabaseConfig,
   users: Readonly<Record<string, User>>,
-  endpoints: ReadonlyArray<Endpoint<Store.Store | Common>>,
+  endpoints: ReadonlyArray<Endpoint<Services>>,
 ): Promise<ApiServer> => {
   const identify: Identify = (call) => {
     const name = call.metadata["x-test-user"]
@@ -58,12 +64,13 @@ export const startApi = async (
       ),
     ),
   )
-  const layer = Layer.provideMerge(
-    Layer.mergeAll(Store.layer(database), Metrics.layer, noTokens),
-    Layer.mergeAll(quiet, counting),
+  const configuration = Layer.provideMerge(Configuration.layer, AttachedProviders.layer)
+  const layer = configuration.pipe(
+    Layer.provideMerge(Layer.mergeAll(Store.layer(database), Metrics.layer, noTokens)),
+    Layer.provideMerge(Layer.mergeAll(quiet, counting)),
   )
   const scope = await Effect.runPromise(Scope.make())
-  const runtime: Runtime.Runtime<Store.Store | Common> = await Effect.runPromise(
+  const runtime: Runtime.Runtime<Services> = await Effect.runPromise(
     Scope.extend(Layer.toRuntime(layer), scope),
   )
   const handlers = new Map(endpoints.map((endpoint) => [endpoint.path, endpoint.bind(runtime, identify)]))

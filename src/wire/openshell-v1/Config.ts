@@ -1,5 +1,5 @@
 /** Configuration and policies (contract 2.7, 2.10). */
-import type { PolicyRevision } from "../../domain/Policy.ts"
+import type { PolicySummary } from "../../domain/Policy.ts"
 import type {
   ConfigUpdate,
   ConfigUpdated,
@@ -32,6 +32,8 @@ import {
   settingOf,
   settingToWire,
   statusToWire,
+  summaryOf,
+  summaryToWire,
 } from "./PolicyMessages.ts"
 
 const { method } = OpenShell
@@ -123,7 +125,7 @@ export const config = {
   policies: served(
     method.listSandboxPolicies,
     same<PolicyListQuery>,
-    (revisions: ReadonlyArray<PolicyRevision>) => ({ revisions: revisions.map(revisionToWire) }),
+    (revisions: ReadonlyArray<PolicySummary>) => ({ revisions: revisions.map(summaryToWire) }),
   ),
   report: served(
     method.reportPolicyStatus,
@@ -153,7 +155,7 @@ export const configCalls = {
       revision === undefined ? undefined : { revision: revisionOf(revision), activeVersion },
   ),
   policies: called(method.listSandboxPolicies, same<PolicyListQuery>, ({ revisions }) =>
-    revisions.map(revisionOf),
+    revisions.map(summaryOf),
   ),
   report: called(
     method.reportPolicyStatus,

@@ -7,6 +7,7 @@ import {
   NetworkRule,
   type PolicyOperation,
   type PolicyRevision,
+  type PolicySummary,
   RequestPattern,
   SandboxPolicy,
 } from "../../domain/Policy.ts"
@@ -190,24 +191,43 @@ const statusOf = (status: WireStatus): PolicyRevision["status"] => {
   }
 }
 
-export const revisionToWire = (revision: PolicyRevision) => ({
+export const summaryToWire = (revision: PolicySummary) => ({
   version: revision.version,
   policyHash: revision.hash,
   status: statuses[revision.status],
   loadError: revision.loadError,
   createdAtMs: BigInt(revision.createdAtMs),
   loadedAtMs: BigInt(revision.loadedAtMs),
-  policy: policyToWire(revision.policy),
   provenance: { ...revision.provenance },
 })
 
-export const revisionOf = (revision: Wire.SandboxPolicyRevision): PolicyRevision => ({
+export const revisionToWire = ({ policy, ...summary }: PolicyRevision) => ({
+  ...summaryToWire(summary),
+  policy: policyToWire(policy),
+})
+
+export const summaryOf = (revision: Wire.SandboxPolicyRevision): PolicySummary => ({
   version: revision.version,
   hash: revision.policyHash,
   status: statusOf(revision.status),
   loadError: revision.loadError,
   createdAtMs: Number(revision.createdAtMs),
   loadedAtMs: Number(revision.loadedAtMs),
-  policy: revision.policy === undefined ? {} : policyOf(revision.policy),
   provenance: revision.provenance,
 })
+
+export const revisionOf = (revision: Wire.SandboxPolicyRevision): PolicyRevision => ({
+  ...summaryOf(revision),
+  policy: revision.policy === undefined ? {} : policyOf(revision.policy),
+})
+
+/** A policy as a policy file has it: field names in snake case. */
+export const treeOfPolicy = (policy: SandboxPolicy): unknown =>
+  toJson(SandboxPolicySchema, policyToWire(policy), { useProtoFieldName: true })
+
+/** Reads a rule's tree as `policyOfTree` reads a policy's. Throws InvalidArgument. */
+export const ruleOfTree = (tree: unknown): NetworkRule => {
+  const rule = policyOfTree({ networkPolicies: { rule: tree } }).networkPolicies?.rule
+  if (rule === undefined) throw new InvalidArgument({ message: "the rule is empty" })
+  return rule
+}
