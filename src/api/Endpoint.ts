@@ -121,3 +121,17 @@ export const bind = <I, O, R>(
           },
         },
 })
+
+/** Handlers by path. Throws when two wires claim the same method. */
+export const routerOf = <R>(
+  endpoints: ReadonlyArray<Endpoint<R>>,
+  runtime: Runtime.Runtime<R | Common>,
+  identify: Identify,
+): ((path: string) => MethodHandler | undefined) => {
+  const handlers = new Map<string, MethodHandler>()
+  for (const endpoint of endpoints) {
+    if (handlers.has(endpoint.path)) throw new Error(`${endpoint.path} is bound twice`)
+    handlers.set(endpoint.path, endpoint.bind(runtime, identify))
+  }
+  return (path) => handlers.get(path)
+}

@@ -1,4 +1,5 @@
 /** A command that the supervisor itself runs: where the client's wire allows, its messages pass through unread. */
+import type { Duplex } from "node:stream"
 import { Effect } from "effect"
 import { Unavailable } from "../domain/Errors.ts"
 import type { ExecEvent, ExecInput, ExecStart } from "../domain/ExecRequest.ts"
@@ -10,13 +11,16 @@ import { MessageReader } from "../wire/grpc/MessageReader.ts"
 import { writeFrame, writeMessage } from "../wire/grpc/MessageWriter.ts"
 import type { Exchange } from "./Operation.ts"
 
+/** The stream that ends in the supervisor. */
+export type CommandStream = Duplex & Pick<ResumableDuplex, "abort">
+
 /**
  * Starts a command and completes with its last event. `rest`: the exchange when its further messages are input
  * until the client half-closes; without it the start has all of the input.
  */
 export const execOverStream = (
   exchange: Exchange<unknown, ExecEvent>,
-  stream: ResumableDuplex,
+  stream: CommandStream,
   start: ExecStart,
   rest?: Exchange<ExecInput, ExecEvent>,
 ): Effect.Effect<void, Unavailable> =>
@@ -46,7 +50,7 @@ export const execOverStream = (
   })
 
 /** Input of another wire, message by message. */
-const feed = async (exchange: Exchange<ExecInput, ExecEvent>, stream: ResumableDuplex): Promise<void> => {
+const feed = async (exchange: Exchange<ExecInput, ExecEvent>, stream: CommandStream): Promise<void> => {
   for (;;) {
     const input = await exchange.receive()
     if (input === undefined) return
@@ -55,7 +59,7 @@ const feed = async (exchange: Exchange<ExecInput, ExecEvent>, stream: ResumableD
 }
 
 /** Events for another wire, message by message. */
-const deliver = async (stream: ResumableDuplex, exchange: Exchange<unknown, ExecEvent>): Promise<void> => {
+const deliver = async (stream: CommandStream, exchange: Exchange<unknown, ExecEvent>): Promise<void> => {
   const reader = new MessageReader(stream, limits.responseMessageBytes)
   for (;;) {
     const bytes = await reader.read()

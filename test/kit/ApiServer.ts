@@ -1,6 +1,6 @@
 /** Operations behind a real listener on a store of their own, for callers whom the test names. */
 import { Effect, Exit, Layer, Redacted, type Runtime, Scope, Tracer } from "effect"
-import type { Common, Endpoint } from "../../src/api/Endpoint.ts"
+import { type Common, type Endpoint, routerOf } from "../../src/api/Endpoint.ts"
 import type { Identify, User } from "../../src/api/Principal.ts"
 import { SandboxTokens } from "../../src/auth/SandboxTokens.ts"
 import { Unauthenticated } from "../../src/domain/Errors.ts"
@@ -73,8 +73,7 @@ export const startApi = async (
   const runtime: Runtime.Runtime<Services> = await Effect.runPromise(
     Scope.extend(Layer.toRuntime(layer), scope),
   )
-  const handlers = new Map(endpoints.map((endpoint) => [endpoint.path, endpoint.bind(runtime, identify)]))
-  const server = createGrpcServer({ router: (path) => handlers.get(path) })
+  const server = createGrpcServer({ router: routerOf<Store.Store | Common>(endpoints, runtime, identify) })
   const { port } = await server.listen(0, "127.0.0.1")
   const url = `http://127.0.0.1:${port}`
   const connection = await GrpcConnection.connect({ url })
