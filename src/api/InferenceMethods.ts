@@ -17,7 +17,6 @@ import {
 import { profileOf } from "../domain/ProviderProfiles.ts"
 import { InferenceRoutes } from "../store/InferenceRoutes.ts"
 import { Providers, type StoredProvider } from "../store/Providers.ts"
-import { Sandboxes } from "../store/Sandboxes.ts"
 import { inferenceAccess as access } from "./Access.ts"
 import { probe } from "./InferenceProbe.ts"
 import { inWorkspace } from "./Lookup.ts"
@@ -134,10 +133,9 @@ const revisionOf = (versions: unknown): string =>
 const bundle = unary(access.getInferenceBundle, (_: unknown, { principal }) =>
   Effect.gen(function* () {
     const id = yield* sandboxOf(principal)
-    const sandbox = yield* (yield* Sandboxes).get(id)
-    if (Option.isNone(sandbox)) return yield* new NotFound({ message: `sandbox '${id}' not found` })
-    const routes = yield* (yield* InferenceRoutes).ofWorkspace(sandbox.value.workspace)
-    const found = yield* Effect.forEach(routes, resolved)
+    const routes = yield* (yield* InferenceRoutes).ofSandbox(id)
+    if (Option.isNone(routes)) return yield* new NotFound({ message: `sandbox '${id}' not found` })
+    const found = yield* Effect.forEach(routes.value, resolved)
     const generatedAtMs = yield* Clock.currentTimeMillis
     return {
       routes: found.map(({ route }) => route),

@@ -110,14 +110,17 @@ const list = unary(access.listProviders, (query: ProviderQuery, caller) =>
   }),
 )
 
-/** Refuses a change that would set one variable twice in a sandbox; tells the others of it. */
+/**
+ * Refuses a change that would set one variable twice in a sandbox, and tells the sandboxes of it. The providers
+ * beside it are held: of two changes that disagree, the database ends one.
+ */
 const agreeWithHolders = (provider: StoredProvider) =>
   Effect.gen(function* () {
     const providers = yield* Providers
     const attachments = yield* Attachments
     const holders = yield* attachments.holders(provider.workspace, provider.name)
     for (const { spec } of holders)
-      yield* together(spec.providers, yield* providers.named(provider.workspace, spec.providers))
+      yield* together(spec.providers, yield* providers.held(provider.workspace, spec.providers))
     yield* attachments.announce(holders.map(({ id }) => id))
   })
 

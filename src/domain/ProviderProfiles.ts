@@ -69,13 +69,21 @@ const profile = (
   rest: Pick<ProviderProfile, "credentials" | "endpoints" | "inference">,
 ): ProviderProfile => ({ id, displayName, category, description, ...rest })
 
+const deepInfra: ProfileInference = {
+  baseUrl: "https://api.deepinfra.com/v1/openai",
+  baseUrlKey: "DEEPINFRA_BASE_URL",
+  credentialKeys: ["DEEPINFRA_API_KEY", "api_key"],
+  protocols: openAiProtocols,
+  headers: bearerHeader,
+}
+
 export const providerProfiles: ReadonlyArray<ProviderProfile> = [
   profile("anthropic", "Anthropic", "inference", "Claude models over Anthropic's API", {
     credentials: [inHeader("x-api-key", apiKey("ANTHROPIC_API_KEY"))],
     endpoints: https("api.anthropic.com"),
     inference: anthropic,
   }),
-  profile("claude", "Claude Code", "agent", "Anthropic's coding agent", {
+  profile("claude-code", "Claude Code", "agent", "Anthropic's coding agent", {
     credentials: [inHeader("x-api-key", apiKey("ANTHROPIC_API_KEY", "CLAUDE_API_KEY"))],
     endpoints: https("api.anthropic.com", "statsig.anthropic.com"),
   }),
@@ -86,6 +94,11 @@ export const providerProfiles: ReadonlyArray<ProviderProfile> = [
   profile("copilot", "GitHub Copilot", "agent", "GitHub's coding agent", {
     credentials: [token("COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN")],
     endpoints: https("api.github.com", "api.githubcopilot.com"),
+  }),
+  profile("deepinfra", "DeepInfra", "inference", "open models of DeepInfra", {
+    credentials: [apiKey("DEEPINFRA_API_KEY")],
+    endpoints: https("api.deepinfra.com"),
+    inference: deepInfra,
   }),
   profile("github", "GitHub", "source_control", "repositories and API of GitHub", {
     credentials: [token("GITHUB_TOKEN", "GH_TOKEN")],

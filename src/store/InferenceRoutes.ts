@@ -21,8 +21,10 @@ export class InferenceRoutes extends Context.Tag("holdfast/InferenceRoutes")<
       workspace: string,
       routeName: string,
     ) => Effect.Effect<Option.Option<InferenceRoute>, Unavailable>
-    /** By name. */
-    readonly ofWorkspace: (workspace: string) => Effect.Effect<ReadonlyArray<InferenceRoute>, Unavailable>
+    /** Those of the sandbox's workspace, by name, by one statement; none when there is no such sandbox. */
+    readonly ofSandbox: (
+      sandboxId: string,
+    ) => Effect.Effect<Option.Option<ReadonlyArray<InferenceRoute>>, Unavailable>
     /** Whether there was one. */
     readonly remove: (workspace: string, routeName: string) => Effect.Effect<boolean, Unavailable>
   }
@@ -75,6 +77,16 @@ const make = Effect.gen(function* () {
       return yield* new NotFound({ message: workspaceNotFound(workspace) })
     })
 
+  /** A sandbox without routes is one row with nothing of a route in it. */
+  const ofSandbox = (sandboxId: string) =>
+    Effect.gen(function* () {
+      const rows = yield* sql<{ readonly id: string | null }>`SELECT route.* FROM sandboxes
+        LEFT JOIN inference_routes AS route ON route.workspace = sandboxes.workspace
+        WHERE sandboxes.id = ${sandboxId} ORDER BY route.route_name`
+      if (rows.length === 0) return Option.none()
+      return Option.some(yield* decode(rows.filter(({ id }) => id !== null)))
+    })
+
   return InferenceRoutes.of({
     put: (route) => put(route).pipe(guard("inference route put")),
     get: (workspace, routeName) =>
@@ -83,11 +95,7 @@ const make = Effect.gen(function* () {
         Effect.map(([found]) => Option.fromNullable(found)),
         guard("inference route get"),
       ),
-    ofWorkspace: (workspace) =>
-      sql`SELECT * FROM inference_routes WHERE workspace = ${workspace} ORDER BY route_name`.pipe(
-        Effect.flatMap(decode),
-        guard("inference routes"),
-      ),
+    ofSandbox: (sandboxId) => ofSandbox(sandboxId).pipe(guard("inference routes")),
     remove: (workspace, routeName) =>
       sql`DELETE FROM inference_routes WHERE workspace = ${workspace} AND route_name = ${routeName}
         RETURNING id`.pipe(

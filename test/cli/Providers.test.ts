@@ -2,17 +2,15 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Effect, Redacted } from "effect"
+import { Effect } from "effect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { attachmentOperations } from "../../src/api/AttachmentMethods.ts"
 import { bind } from "../../src/api/Endpoint.ts"
 import { inferenceOperations } from "../../src/api/InferenceMethods.ts"
-import { type UnaryOperation, unary } from "../../src/api/Operation.ts"
 import { developer } from "../../src/api/Principal.ts"
 import { profileOperations } from "../../src/api/ProfileMethods.ts"
 import { providerOperations } from "../../src/api/ProviderMethods.ts"
 import { sandboxOperations } from "../../src/api/SandboxMethods.ts"
-import { CredentialVault, layer } from "../../src/auth/CredentialVault.ts"
 import { type CliDependencies, runCli } from "../../src/cli/Cli.ts"
 import { Sandboxes } from "../../src/store/Sandboxes.ts"
 import { inference } from "../../src/wire/openshell-v1/Inference.ts"
@@ -21,29 +19,21 @@ import { providers } from "../../src/wire/openshell-v1/Providers.ts"
 import { sandboxes } from "../../src/wire/openshell-v1/Sandboxes.ts"
 import { type ApiServer, startApi } from "../kit/ApiServer.ts"
 import { aSandbox, storeKit } from "../kit/Stores.ts"
+import { withVault } from "../kit/Vault.ts"
 
-const key = Redacted.make(Buffer.alloc(32, 7).toString("base64"))
 const secret = "cli-canary-51"
 
 const kit = storeKit("sqlite")
 let api: ApiServer
 let folder = ""
 
-/** The operation with a vault that has one key. */
-const sealed = <I, O, R>(operation: UnaryOperation<I, O, R>) =>
-  unary(operation.access, (request: I, context) =>
-    Effect.flatMap(Effect.provide(CredentialVault, layer({ key, file: undefined })), (vault) =>
-      Effect.provideService(operation.handle(request, context), CredentialVault, vault),
-    ),
-  )
-
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "holdfast-test-cli-providers-"))
   api = await startApi(kit.fresh(), { "": developer }, [
-    bind(providers.create, sealed(providerOperations.create)),
+    bind(providers.create, withVault(providerOperations.create)),
     bind(providers.get, providerOperations.get),
     bind(providers.list, providerOperations.list),
-    bind(providers.update, sealed(providerOperations.update)),
+    bind(providers.update, withVault(providerOperations.update)),
     bind(providers.delete, providerOperations.delete),
     bind(providers.ofSandbox, attachmentOperations.ofSandbox),
     bind(providers.attach, attachmentOperations.attach),
@@ -51,7 +41,7 @@ beforeAll(async () => {
     bind(profiles.list, profileOperations.list),
     bind(profiles.get, profileOperations.get),
     bind(sandboxes.list, sandboxOperations.list),
-    bind(inference.set, sealed(inferenceOperations.set)),
+    bind(inference.set, withVault(inferenceOperations.set)),
     bind(inference.get, inferenceOperations.get),
     bind(inference.delete, inferenceOperations.delete),
   ])

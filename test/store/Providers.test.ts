@@ -157,11 +157,15 @@ describe.each(dialects)("inference routes on %s", (dialect) => {
         expect(second).toEqual({ ...first, modelId: "n", timeoutSecs: 0, version: 2 })
         expect(yield* routes.get("default", "inference.local")).toEqual(Option.some(second))
         yield* routes.put({ ...route, routeName: "sandbox-system", providerName: "q" })
-        const all = yield* routes.ofWorkspace("default")
+        const sandbox = yield* Effect.flatMap(Sandboxes, (sandboxes) => sandboxes.insert(aSandbox()))
+        const all = Option.getOrThrow(yield* routes.ofSandbox(sandbox.id))
         expect(all.map(({ routeName }) => routeName)).toEqual(["inference.local", "sandbox-system"])
+        expect(yield* routes.ofSandbox("nobody")).toEqual(Option.none())
         expect(yield* routes.remove("default", "inference.local")).toBe(true)
         expect(yield* routes.remove("default", "inference.local")).toBe(false)
         expect(yield* routes.get("default", "inference.local")).toEqual(Option.none())
+        yield* routes.remove("default", "sandbox-system")
+        expect(yield* routes.ofSandbox(sandbox.id)).toEqual(Option.some([]))
       }),
     ))
 
