@@ -82,6 +82,11 @@ export const fuzz = async ({
     hangs += 1
     problems.push(`a call of ${method} did not end within its deadline`)
   }
+  let interrupted = false
+  const interrupt = (): void => {
+    interrupted = true
+  }
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, interrupt)
   const alive = (): boolean => target.cluster.replica("replica-1").pid === target.pid
 
   try {
@@ -101,7 +106,7 @@ export const fuzz = async ({
       await Promise.all(
         Array.from({ length: callsAtOnce }, async (_, worker) => {
           const random = root.fork()
-          while (frames < goal && alive()) {
+          while (frames < goal && alive() && !interrupted) {
             if (random.chance(noiseShare)) {
               noises += 1
               frames += await noise(port, random)
@@ -110,6 +115,7 @@ export const fuzz = async ({
           }
         }),
       )
+      if (interrupted) throw new Error("interrupted")
       if (!alive()) {
         crashes += 1
         throw new Error("the gateway process has ended")
@@ -145,6 +151,7 @@ export const fuzz = async ({
     const seconds = Math.round((performance.now() - startedMs) / 1_000)
     return { seed, frames, calls, noises, seconds, statuses, hangs, crashes, errors, warm, end, problems }
   } finally {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.removeListener(signal, interrupt)
     await target.stop()
   }
 }

@@ -46,6 +46,10 @@ const perform = async (options: Options, say: (text: string) => void): Promise<R
   const stage = await Stage.start({ tools, roll: options.roll })
   let rolling: Roll | undefined
   const rows: Array<Row> = []
+  const interrupted = Promise.withResolvers<never>()
+  const interrupt = (): void => interrupted.reject(new Failed("interrupted"))
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, interrupt)
+  interrupted.promise.catch(() => {})
   try {
     if (options.roll) rolling = roll(stage.cluster)
     const shared = new Map<Kind, Promise<App>>()
@@ -55,7 +59,7 @@ const perform = async (options: Options, say: (text: string) => void): Promise<R
       if (options.pattern?.test(one.name) === false) continue
       for (const kind of one.supervisors === "none" ? kinds.slice(0, 1) : kinds) {
         const beganMs = performance.now()
-        const found = await runCase(one, new Use(stage, kind, shared))
+        const found = await Promise.race([runCase(one, new Use(stage, kind, shared)), interrupted.promise])
         const ms = Math.round(performance.now() - beganMs)
         const row: Row = { case: one.name, supervisor: one.supervisors === "none" ? "" : kind, ms, ...found }
         rows.push(row)
@@ -63,7 +67,17 @@ const perform = async (options: Options, say: (text: string) => void): Promise<R
         if (row.result === "failed") say(row.detail.replaceAll(/^/gm, "    "))
       }
     }
-    await rolling?.end()
+    await rolling?.end().catch((error: unknown) => {
+      const row: Row = {
+        case: "the roll itself",
+        supervisor: "",
+        result: "failed",
+        ms: 0,
+        detail: textOf(error),
+      }
+      rows.push(row)
+      say(`${line(row)}\n${row.detail}`)
+    })
     return {
       tools: tools.description,
       replicas: stage.cluster.names.length,
