@@ -22,6 +22,8 @@ const gaps: Readonly<Record<string, string>> = {
   getProviderRefreshStatus: "every credential is static: its expiry is told, no refresh",
   listProviderProfiles: "the built-in profiles only",
   getProviderProfile: "the built-in profiles only",
+  getSandboxConfig: "no middleware services; an invalid policy always fails closed",
+  submitPolicyAnalysis: "proposals only; summaries of denials and of activity are not kept",
   refreshSandboxToken: "no credentials for extension services",
 }
 
