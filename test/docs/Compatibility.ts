@@ -19,6 +19,7 @@ const refusals: Readonly<Record<string, string>> = {
 
 /** What is missing of methods that work otherwise. Kept by hand. */
 const gaps: Readonly<Record<string, string>> = {
+  watchSandbox: "`draft_policy_update` is not sent",
   getProviderRefreshStatus: "every credential is static: its expiry is told, no refresh",
   listProviderProfiles: "the built-in profiles only",
   getProviderProfile: "the built-in profiles only",

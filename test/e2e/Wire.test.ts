@@ -476,11 +476,12 @@ describe("callers", () => {
 
 describe("methods", () => {
   it("that this gateway does not have are UNIMPLEMENTED by name", async () => {
+    const connection = await cluster.connection("replica-1")
     const [code, message] = await refusal(
-      callUnary(await cluster.connection("replica-1"), OpenShell.method.createProvider, {}),
+      connection.unary("/openshell.v1.OpenShell/MakeCoffee", new Uint8Array()),
     )
     expect(code).toBe(Status.UNIMPLEMENTED)
-    expect(message).toContain("CreateProvider")
+    expect(message).toContain("MakeCoffee")
   })
 
   it("refuse names that break the rules, and names that are taken", async () => {
