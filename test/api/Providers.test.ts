@@ -33,7 +33,7 @@ beforeAll(async () => {
   cluster = await TestCluster.start({
     replicas: 1,
     database: "sqlite",
-    environment: () => ({ HOLDFAST_LOG_LEVEL: "trace" }),
+    environment: () => ({ HOLDFAST_LOG_LEVEL: "trace", HOLDFAST_EXTENSION_SERVICES: "scanner,plain=" }),
   })
 }, 60_000)
 afterAll(async () => {
@@ -318,6 +318,57 @@ describe("inference routes", () => {
     expect(await refusal(ask(Inference.method.getInferenceRoute, name))).toMatchObject({
       code: Status.NOT_FOUND,
     })
+  })
+})
+
+describe("credentials for extension services", () => {
+  const refresh = (sandboxId: string, ...extensionServiceNames: ReadonlyArray<string>) =>
+    ask(method.refreshSandboxToken, { extensionServiceNames: [...extensionServiceNames] }, sandboxId)
+  const claimsOf = (token: string): unknown =>
+    JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString())
+
+  it("are for services that the policy goes through, last a quarter of an hour, and are no sandbox token", async () => {
+    const middleware = (name: string) => ({ name, middleware: name })
+    const networkMiddlewares = { a: middleware("scanner"), b: middleware("plain"), c: middleware("strange") }
+    const policy = { version: 1, networkMiddlewares }
+    const id = (await cluster.create("extended", { policy })).metadata?.id ?? ""
+    const { token, extensionCredentials } = await refresh(id, "scanner")
+    expect(await ask(method.getSandboxConfig, { sandboxId: id }, id)).toBeDefined()
+    expect(claimsOf(token)).toMatchObject({ sandbox_id: id })
+    const [credential, ...none] = extensionCredentials
+    expect([credential?.serviceName, none]).toEqual(["scanner", []])
+    const claims = claimsOf(credential?.token ?? "")
+    expect(claims).toMatchObject({
+      sub: `spiffe://openshell/sandbox/${id}`,
+      aud: "urn:openshell:extension:middleware:scanner",
+      caller_kind: "sandbox",
+      jti: expect.any(String),
+    })
+    expect(Number(credential?.expiresAtMs) - Date.now()).toBeLessThanOrEqual(900_000)
+    const posing = callUnary(
+      await cluster.connection("replica-1"),
+      method.getSandboxConfig,
+      { sandboxId: id },
+      { metadata: { authorization: `Bearer ${credential?.token}` } },
+    )
+    expect(await refusal(posing)).toEqual({
+      code: Status.UNAUTHENTICATED,
+      message: "extension tokens cannot authenticate to the gateway",
+    })
+    expect(await refusal(refresh(id, "plain"))).toEqual({
+      code: Status.FAILED_PRECONDITION,
+      message: "extension service 'plain' takes no credentials",
+    })
+    expect(await refusal(refresh(id, "strange"))).toEqual({
+      code: Status.PERMISSION_DENIED,
+      message: "extension service 'strange' is not selected by the sandbox policy",
+    })
+    for (let more = 1; more < 10; more++) await refresh(id, "scanner")
+    expect(await refusal(refresh(id, "scanner"))).toEqual({
+      code: Status.RESOURCE_EXHAUSTED,
+      message: "extension credential minting rate limit exceeded for this sandbox",
+    })
+    expect((await refresh(id)).extensionCredentials).toEqual([])
   })
 })
 
