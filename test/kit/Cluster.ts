@@ -54,7 +54,11 @@ export class TestCluster {
           ...(options.withoutSupervisors ? { HOLDFAST_SUPERVISOR_COMMAND: idleCommand } : {}),
           ...options.environment?.(name, usual),
         }),
-      }).pipe(Scope.extend(scope)),
+      }).pipe(
+        Scope.extend(scope),
+        // What had started before it failed must not live on.
+        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))),
+      ),
     )
     return new TestCluster(local, stateDir, scope)
   }
