@@ -1,7 +1,7 @@
 /** Arguments of `bun run bench`. */
 import { BenchError } from "./BenchError.ts"
 
-export const groups = ["open", "roundtrip", "bulk", "failover"] as const
+export const groups = ["open", "roundtrip", "bulk", "failover", "control"] as const
 export type Group = (typeof groups)[number]
 
 export interface Sizes {
@@ -13,6 +13,11 @@ export interface Sizes {
   readonly bulkBytes: number
   readonly kills: number
   readonly execs: number
+  readonly controlRounds: number
+  readonly controlSeconds: number
+  readonly controlSandboxes: number
+  /** How long idle watchers are looked at. */
+  readonly watchSeconds: number
   /** No further round of a row, and no further kill, begins after this; one round always runs. */
   readonly rowMs: number
   readonly failoverMs: number
@@ -56,6 +61,10 @@ const full: Sizes = {
   bulkBytes: 256 * mebi,
   kills: 20,
   execs: 40,
+  controlRounds: 5,
+  controlSeconds: 5,
+  controlSandboxes: 1_000,
+  watchSeconds: 20,
   rowMs: 120_000,
   failoverMs: 900_000,
 }
@@ -69,6 +78,10 @@ const quick: Sizes = {
   bulkBytes: 48 * mebi,
   kills: 1,
   execs: 10,
+  controlRounds: 1,
+  controlSeconds: 1,
+  controlSandboxes: 60,
+  watchSeconds: 2,
   rowMs: 1_500,
   failoverMs: 12_000,
 }

@@ -15,7 +15,7 @@ export interface Row {
   /** Over which way: `local`, `peer`, or the name of a floor. */
   readonly way: string
   readonly kind: "holdfast" | "floor"
-  readonly unit: "ms" | "µs" | "GB/s"
+  readonly unit: "ms" | "µs" | "GB/s" | "calls/s" | "statements/s"
   /** By statistic: `p50`, `p99`, `max`, `median`, … */
   readonly values: Readonly<Record<string, number>>
   /** Interquartile range over the rounds as a share of the median. */

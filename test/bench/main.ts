@@ -8,6 +8,7 @@ import * as Helper from "./Helper.ts"
 import { type Options, parse, usage } from "./Options.ts"
 import { type Report, type Row, render } from "./Report.ts"
 import { bulk, verify } from "./rows/Bulk.ts"
+import { control } from "./rows/Control.ts"
 import { failover } from "./rows/Failover.ts"
 import { open, roundTrip } from "./rows/Latency.ts"
 import * as Ways from "./Ways.ts"
@@ -54,24 +55,28 @@ const measure = (options: Options, startedAt: number, loadBefore: number) =>
           )
         : Effect.void
 
-    yield* say("starting Postgres and three replicas")
-    const fixture = yield* Fixture.start(options)
     const load = yield* Helper.loadGenerator
-    if (only.some((name) => name !== "failover")) {
-      const ways = yield* Ways.prepare(fixture, load, !options.quick)
-      notes.push(...ways.notes)
-      yield* verify(load, ways)
-      yield* group("open", open(load, ways, sizes))
-      yield* group("roundtrip", roundTrip(load, ways, sizes))
-      yield* group("bulk", bulk(load, ways, sizes))
-    }
-    yield* group(
-      "failover",
-      Effect.map(failover(fixture, load, sizes), (found) => {
-        notes.push(...found.notes)
-        return found.rows
-      }),
-    )
+    yield* group("control", Effect.scoped(control(load, sizes)))
+    const relays = Effect.gen(function* () {
+      yield* say("starting Postgres and three replicas")
+      const fixture = yield* Fixture.start(options)
+      if (only.some((name) => name !== "failover" && name !== "control")) {
+        const ways = yield* Ways.prepare(fixture, load, !options.quick)
+        notes.push(...ways.notes)
+        yield* verify(load, ways)
+        yield* group("open", open(load, ways, sizes))
+        yield* group("roundtrip", roundTrip(load, ways, sizes))
+        yield* group("bulk", bulk(load, ways, sizes))
+      }
+      yield* group(
+        "failover",
+        Effect.map(failover(fixture, load, sizes), (found) => {
+          notes.push(...found.notes)
+          return found.rows
+        }),
+      )
+    })
+    if (only.some((name) => name !== "control")) yield* relays
     yield* say(`${seconds()} s: stopping`)
     const report: Report = {
       date: new Date().toISOString(),

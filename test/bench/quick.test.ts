@@ -41,6 +41,9 @@ describe("bun run bench", () => {
       for (const group of ["open", "roundtrip", "bulk"])
         for (const way of ["local", "peer", "direct TCP"]) expect(waysOf(group)).toContain(way)
       expect(waysOf("failover")).toContain("owner killed, session elsewhere")
+      expect(report.rows.filter(({ group }) => group === "control").map(({ name }) => name)).toContain(
+        "reads",
+      )
       for (const { values } of report.rows)
         for (const value of Object.values(values)) expect(value).toBeGreaterThan(0)
     },

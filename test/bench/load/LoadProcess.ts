@@ -1,5 +1,6 @@
 /** The load generator: does what it is asked over IPC, one thing at a time, and ends with its parent. */
 import { Schema } from "effect"
+import * as Control from "./Control.ts"
 import * as Measure from "./Measure.ts"
 import * as Probe from "./Probe.ts"
 import { Envelope, type Request } from "./Protocol.ts"
@@ -16,6 +17,14 @@ const handle = async (request: Request): Promise<unknown> => {
       return Measure.verify(request.way, request.bytes)
     case "Exec":
       return { samplesMs: await Probe.execLatency(request.url, request.sandboxId, request.count) }
+    case "Reads":
+      return Control.reads(request.urls, request.names, request.seconds, request.atOnce)
+    case "Writes":
+      return Control.writes(request.urls, request.names, request.seconds)
+    case "Watch":
+      return Control.watch(request.urls, request.ids)
+    case "Watched":
+      return Control.watched()
     case "Failover":
       return Probe.failover(request)
   }

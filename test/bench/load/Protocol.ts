@@ -35,6 +35,21 @@ export const Request = Schema.Union(
   Schema.TaggedStruct("Verify", { way: Way, bytes: Schema.Number }),
   /** `count` times `true` in the sandbox through one replica. */
   Schema.TaggedStruct("Exec", { url: Schema.String, sandboxId: Schema.String, count: Schema.Number }),
+  Schema.TaggedStruct("Reads", {
+    urls: Schema.Array(Schema.String),
+    names: Schema.Array(Schema.String),
+    seconds: Schema.Number,
+    atOnce: Schema.Number,
+  }),
+  /** One writer for each name. */
+  Schema.TaggedStruct("Writes", {
+    urls: Schema.Array(Schema.String),
+    names: Schema.Array(Schema.String),
+    seconds: Schema.Number,
+  }),
+  /** One watcher for each id, kept. */
+  Schema.TaggedStruct("Watch", { urls: Schema.Array(Schema.String), ids: Schema.Array(Schema.String) }),
+  Schema.TaggedStruct("Watched", {}),
   /** SIGKILL of `pid`, then `true` in the sandbox through each of `urls` until it succeeds. */
   Schema.TaggedStruct("Failover", {
     pid: Schema.Number,
@@ -50,6 +65,13 @@ export type Request = typeof Request.Type
 
 /** Milliseconds each. */
 export const Samples = Schema.Struct({ samplesMs: Schema.Array(Schema.Number) })
+export const RateReply = Schema.Struct({
+  calls: Schema.Number,
+  seconds: Schema.Number,
+  samplesMs: Schema.Array(Schema.Number),
+  refused: Schema.Number,
+})
+export const WatchedReply = Schema.Struct({ events: Schema.Number, broken: Schema.Number })
 export const BulkReply = Schema.Struct({ seconds: Schema.Number, bytes: Schema.Number })
 /** Per URL: from the kill to the end of the first success of an attempt that began after it. */
 export const FailoverReply = Schema.Struct({
