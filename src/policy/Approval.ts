@@ -54,8 +54,9 @@ const chunkOf = (
 const unlessGlobal = ({ heads }: Standing) =>
   heads.global.policy === undefined ? Effect.void : Effect.fail(globalPolicyInForce())
 
+/** OpenShell's command line sends no token: it approves the chunk as it is. A token holds for what was shown with it. */
 const requireToken = ({ inForce }: Standing, chunk: DraftChunk, token: string) =>
-  token === reviewTokenOf(chunk, inForce)
+  token === "" || token === reviewTokenOf(chunk, inForce)
     ? Effect.void
     : Effect.fail(
         new FailedPrecondition({

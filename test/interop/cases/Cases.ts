@@ -4,6 +4,7 @@ import { execCases } from "./Exec.ts"
 import { fileCases } from "./Files.ts"
 import { forwardCases } from "./Forwards.ts"
 import { logCases } from "./Logs.ts"
+import { proposals } from "./Proposals.ts"
 import { pythonCases } from "./Python.ts"
 import { sandboxCases } from "./Sandboxes.ts"
 
@@ -14,5 +15,6 @@ export const cases: ReadonlyArray<Case> = [
   ...forwardCases,
   ...logCases,
   ...areaCases,
+  ...proposals,
   ...pythonCases,
 ]
