@@ -1,7 +1,7 @@
 /** What providers and inference routes may look like (wire contract 1.3, Appendix A): pure. */
 import { environmentKey } from "../domain/ExecRequest.ts"
 import { limits } from "../domain/Limits.ts"
-import type { ProviderFields } from "../domain/Provider.ts"
+import { type ProviderFields, redacted } from "../domain/Provider.ts"
 
 const bytes = (text: string) => Buffer.byteLength(text, "utf8")
 const objectName = /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/
@@ -32,6 +32,8 @@ const refusalOfCredentials = (credentials: Entries): string | undefined => {
   for (const [key, value] of entries) {
     if (!environmentKey.test(key) || bytes(key) > limits.environmentKeyBytes)
       return `provider.credentials: invalid key '${key.slice(0, limits.environmentKeyBytes)}'`
+    if (value === redacted)
+      return `provider.credentials['${key}'] is what is shown in place of a credential, not one`
     if (reserved.test(key)) return `provider.credentials: key '${key}' is reserved`
     if (bytes(value) > limits.environmentValueBytes)
       return `provider.credentials['${key}'] exceeds ${limits.environmentValueBytes} bytes`

@@ -25,11 +25,10 @@ const fileOf = (shell: keyof typeof scripts): string => {
   return file
 }
 
-/** A `holdfast` that only knows the names of sandboxes. */
+/** A `holdfast` that only knows names. */
 const stub = (): string => {
-  writeFileSync(join(folder, "holdfast"), "#!/bin/sh\n[ \"$1\" = __names ] && printf 'demo\\nother\\n'\n", {
-    mode: 0o755,
-  })
+  const answers = "case \"$*\" in '__names provider') echo model;; __names) printf 'demo\\nother\\n';; esac"
+  writeFileSync(join(folder, "holdfast"), `#!/bin/sh\n${answers}\n`, { mode: 0o755 })
   return `${folder}:${process.env.PATH}`
 }
 
@@ -72,6 +71,8 @@ describe("completions", () => {
     ],
     [["holdfast", "sb", "exe"], ["exec"]],
     [["holdfast", "sandbox", "get", "d"], ["demo"]],
+    [["holdfast", "provider", "get", "m"], ["model"]],
+    [["holdfast", "sandbox", "provider", "attach", "d"], ["demo"]],
     [
       ["holdfast", "-o", ""],
       ["table", "wide", "json", "name"],

@@ -19,13 +19,12 @@ const refusals: Readonly<Record<string, string>> = {
 
 /** What is missing of methods that work otherwise. Kept by hand. */
 const gaps: Readonly<Record<string, string>> = {
-  watchSandbox: "`draft_policy_update` is not sent",
   getProviderRefreshStatus: "every credential is static: its expiry is told, no refresh",
   listProviderProfiles: "the built-in profiles only",
   getProviderProfile: "the built-in profiles only",
   getSandboxConfig: "no middleware services; an invalid policy always fails closed",
   submitPolicyAnalysis: "proposals only; summaries of denials and of activity are not kept",
-  refreshSandboxToken: "no credentials for extension services",
+  issueSandboxToken: "refuses everyone: its callers, Kubernetes service accounts, are not known yet",
 }
 
 export type Support = "done" | "partial" | "not yet"

@@ -1,4 +1,4 @@
-import { allCommands, type CommandOutline } from "./Outline.ts"
+import { allCommands, type CommandOutline, namesCommand } from "./Outline.ts"
 
 const words = (list: ReadonlyArray<string>): string => list.join(" ")
 
@@ -16,7 +16,8 @@ const operands = (outline: CommandOutline): string => {
   if (outline.children.length > 0) {
     return words(outline.children.flatMap((child) => [child.name, ...child.aliases]))
   }
-  if (outline.operand === "sandbox") return "$(holdfast __names 2>/dev/null)"
+  const names = namesCommand(outline.operand)
+  if (names !== undefined) return `$(${names})`
   return outline.operand === "shell" ? "bash zsh fish" : ""
 }
 

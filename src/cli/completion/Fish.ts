@@ -1,4 +1,4 @@
-import { allCommands, type CommandOutline, type OptionOutline } from "./Outline.ts"
+import { allCommands, type CommandOutline, namesCommand, type OptionOutline } from "./Outline.ts"
 
 const quoted = (text: string): string => `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`
 
@@ -20,7 +20,8 @@ const operandLines = (outline: CommandOutline): ReadonlyArray<string> => {
       (child) => `${begin} -f -a ${quoted(child.name)} -d ${quoted(child.description)}`,
     )
   }
-  if (outline.operand === "sandbox") return [`${begin} -a '(holdfast __names 2>/dev/null)'`]
+  const names = namesCommand(outline.operand)
+  if (names !== undefined) return [`${begin} -a '(${names})'`]
   return outline.operand === "shell" ? [`${begin} -f -a 'bash zsh fish'`] : []
 }
 

@@ -20,7 +20,23 @@ export interface CommandOutline {
   readonly options: ReadonlyArray<OptionOutline>
   readonly children: ReadonlyArray<CommandOutline>
   /** What its first operand is. */
-  readonly operand: "sandbox" | "shell" | "other" | "none"
+  readonly operand: NameKind | "shell" | "other" | "none"
+}
+
+/** Names that the gateway knows and completion asks it for. */
+export type NameKind = "sandbox" | "provider" | "workspace"
+
+/** The command that prints the names of a kind, quickly and silently; undefined for other operands. */
+export const namesCommand = (operand: CommandOutline["operand"]): string | undefined => {
+  switch (operand) {
+    case "sandbox":
+      return "holdfast __names 2>/dev/null"
+    case "provider":
+    case "workspace":
+      return `holdfast __names ${operand} 2>/dev/null`
+    default:
+      return undefined
+  }
 }
 
 const outputFormats = ["table", "wide", "json", "name"]
@@ -43,7 +59,17 @@ const operandOf = (command: Command): CommandOutline["operand"] => {
   const first = command.registeredArguments[0]
   if (first === undefined) return "none"
   if (first.name() === "shell") return "shell"
-  return first.name() === "name" && command.name() !== "create" ? "sandbox" : "other"
+  if (command.name() === "create") return "other"
+  if (first.name() === "provider") return "provider"
+  if (first.name() !== "name") return "other"
+  switch (command.parent?.name()) {
+    case "workspace":
+      return "workspace"
+    case "gateway":
+      return "other"
+    default:
+      return "sandbox"
+  }
 }
 
 const optionsOf = (command: Command): ReadonlyArray<OptionOutline> =>

@@ -1,4 +1,4 @@
-import { allCommands, type CommandOutline, type OptionOutline } from "./Outline.ts"
+import { allCommands, type CommandOutline, namesCommand, type OptionOutline } from "./Outline.ts"
 
 /** A word inside single quotes. */
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
@@ -27,9 +27,8 @@ const operandsOf = (outline: CommandOutline): string => {
   if (outline.children.length > 0) {
     return `items=(${childEntries(outline)}); _describe -t commands command items; return`
   }
-  if (outline.operand === "sandbox") {
-    return 'items=(${(f)"$(holdfast __names 2>/dev/null)"}); compadd -a items; _files; return'
-  }
+  const names = namesCommand(outline.operand)
+  if (names !== undefined) return `items=(\${(f)"$(${names})"}); compadd -a items; _files; return`
   return outline.operand === "shell" ? "compadd bash zsh fish; return" : "_files; return"
 }
 

@@ -51,7 +51,8 @@ export const addClusterCommands = (program: Command, context: TreeContext): void
     .action(lazily(context, async () => (await import("../commands/Completions.ts")).completions))
   program
     .command("__names", { hidden: true })
-    .description("names of sandboxes, for completion")
+    .description("names of sandboxes, providers or workspaces, for completion")
+    .argument("[kind]", "sandbox, provider or workspace")
     .action(lazily(context, async () => (await import("../commands/Completions.ts")).completionNames))
   program
     .command("version")

@@ -67,6 +67,11 @@ const create: ReadonlyArray<StatusRow> = [
     "provider.credentials: key 'OPENSHELL_SANDBOX_TOKEN' is reserved",
   ),
   invalid(
+    "a credential as it is shown",
+    { credentials: { A: "REDACTED" } },
+    "provider.credentials['A'] is what is shown in place of a credential, not one",
+  ),
+  invalid(
     "a credential that is too large",
     { credentials: { A: "v".repeat(limits.environmentValueBytes + 1) } },
     `provider.credentials['A'] exceeds ${limits.environmentValueBytes} bytes`,
