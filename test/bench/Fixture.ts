@@ -77,6 +77,17 @@ const mainModule = path.join(import.meta.dirname, "../../src/main.ts")
 const profileFlags = (directory: string | undefined): ReadonlyArray<string> =>
   directory === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${path.resolve(directory)}`]
 
+/** How replicas are started when they are to be started otherwise than usual. */
+export const gatewayCommand = ({
+  nodeFlags,
+  profile,
+}: Pick<FixtureOptions, "nodeFlags" | "profile">): { readonly gatewayCommand?: ReadonlyArray<string> } => {
+  const flags = [...nodeFlags, ...profileFlags(profile)]
+  return flags.length === 0
+    ? {}
+    : { gatewayCommand: [process.execPath, ...flags, mainModule, "gateway", "run"] }
+}
+
 export interface FixtureOptions {
   /** Of the replicas. */
   readonly nodeFlags: ReadonlyArray<string>
@@ -91,7 +102,6 @@ export const start = (options: FixtureOptions): Effect.Effect<Fixture, BenchErro
     const stateDir = yield* stateDirectory(options.keep)
     const port = yield* Effect.mapError(Ports.freeRange(replicas), failed("no free ports"))
     const directUrl = `http://${Ports.host}:${Ports.replicaPorts(port, 0).client}`
-    const flags = [...options.nodeFlags, ...profileFlags(options.profile)]
     const cluster = yield* LocalCluster.start({
       stateDir,
       replicas,
@@ -100,9 +110,7 @@ export const start = (options: FixtureOptions): Effect.Effect<Fixture, BenchErro
       durability: "none",
       logLevel: options.keep ? "debug" : "warn",
       environment: (name) => (name === directReplica ? { HOLDFAST_SANDBOX_ENDPOINT: directUrl } : {}),
-      ...(flags.length === 0
-        ? {}
-        : { gatewayCommand: [process.execPath, ...flags, mainModule, "gateway", "run"] }),
+      ...gatewayCommand(options),
     }).pipe(Effect.mapError(failed("the cluster does not start")))
 
     const names = cluster.replicas().map(({ name }) => name)

@@ -56,7 +56,7 @@ const measure = (options: Options, startedAt: number, loadBefore: number) =>
         : Effect.void
 
     const load = yield* Helper.loadGenerator
-    yield* group("control", Effect.scoped(control(load, sizes)))
+    yield* group("control", Effect.scoped(control(load, options)))
     const relays = Effect.gen(function* () {
       yield* say("starting Postgres and three replicas")
       const fixture = yield* Fixture.start(options)

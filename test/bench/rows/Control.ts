@@ -9,9 +9,10 @@ import { fleetId, fleetName } from "../../../src/drill/fleet/FleetSpec.ts"
 import * as LocalCluster from "../../../src/local/LocalCluster.ts"
 import { BenchError, failed } from "../BenchError.ts"
 import { cpuBetween, cpuTimes, perUnit } from "../Cpu.ts"
+import { gatewayCommand } from "../Fixture.ts"
 import type { LoadGenerator } from "../Helper.ts"
 import { RateReply, type Request, WatchedReply } from "../load/Protocol.ts"
-import type { Sizes } from "../Options.ts"
+import type { Options } from "../Options.ts"
 import type { Row } from "../Report.ts"
 import { median, percentile, spread } from "../Stats.ts"
 
@@ -47,8 +48,9 @@ const transactionsOf = (url: string): Effect.Effect<number, BenchError> =>
   })
 
 /** A cluster without a driver, and records of sandboxes that nobody runs. */
-const start = (sandboxes: number): Effect.Effect<Control, BenchError, Scope.Scope> =>
+const start = ({ sizes, ...options }: Options): Effect.Effect<Control, BenchError, Scope.Scope> =>
   Effect.gen(function* () {
+    const { controlSandboxes: sandboxes } = sizes
     const stateDir = yield* Effect.acquireRelease(
       Effect.promise(async () => {
         const directory = await mkdtemp(path.join(tmpdir(), "holdfast-bench-"))
@@ -61,6 +63,7 @@ const start = (sandboxes: number): Effect.Effect<Control, BenchError, Scope.Scop
       ...{ stateDir, clusterId, replicas: 3, port: 0, logLevel: "warn" },
       ...{ database: "postgres", durability: "none" },
       environment: () => ({ HOLDFAST_DRIVER: "none" }),
+      ...gatewayCommand(options),
     }).pipe(Effect.mapError(failed("the cluster does not start")))
     const { postgres } = cluster
     if (postgres === undefined) return yield* new BenchError({ message: "the cluster has no Postgres" })
@@ -100,10 +103,11 @@ const rowOf = (name: string, rounds: ReadonlyArray<Round>, least: number | undef
 
 export const control = (
   load: LoadGenerator,
-  sizes: Sizes,
+  options: Options,
 ): Effect.Effect<ReadonlyArray<Row>, BenchError, Scope.Scope> =>
   Effect.gen(function* () {
-    const { urls, names, ids, pids, transactions } = yield* start(sizes.controlSandboxes)
+    const { sizes } = options
+    const { urls, names, ids, pids, transactions } = yield* start(options)
     const seconds = sizes.controlSeconds
     const refusals: Record<string, number> = {}
     const measured = (what: string, request: Request) =>
