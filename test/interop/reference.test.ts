@@ -9,6 +9,8 @@ import { type EchoServer, echo, echoServer, openForward, sshToken } from "../kit
 
 let cluster: TestCluster
 let target: EchoServer
+/** Of the tests that leave it as it is. */
+let shared: { readonly name: string; readonly id: string }
 beforeAll(async () => {
   const program = path.join(import.meta.dirname, "supervisor.ts")
   cluster = await TestCluster.start({
@@ -19,6 +21,7 @@ beforeAll(async () => {
     }),
   })
   target = await echoServer()
+  shared = await sandbox()
 }, 90_000)
 afterAll(async () => {
   target?.close()
@@ -39,7 +42,7 @@ const get = async (name: string) =>
 
 describe("a sandbox under OpenShell's supervisor", () => {
   it("runs commands through every replica: outputs, input, exit codes, a terminal", async () => {
-    const { id } = await sandbox()
+    const { id } = shared
     for (const via of cluster.names) {
       const connection = await cluster.connection(via)
       const done = await exec(connection, {
@@ -54,7 +57,7 @@ describe("a sandbox under OpenShell's supervisor", () => {
   })
 
   it("is reached by forwards through every replica", async () => {
-    const { id } = await sandbox()
+    const { id } = shared
     for (const via of cluster.names) {
       const connection = await cluster.connection(via)
       const token = await sshToken(connection, id)
@@ -66,7 +69,7 @@ describe("a sandbox under OpenShell's supervisor", () => {
   })
 
   it("keeps working while the replica of its session is restarted: callers wait, none is refused", async () => {
-    const { id } = await sandbox()
+    const { id } = shared
     const { sessionHolder } = await cluster.locate(id)
     const via = cluster.names.find((name) => name !== sessionHolder) ?? ""
     const connection = await cluster.connection(via)
@@ -93,7 +96,7 @@ describe("a sandbox under OpenShell's supervisor", () => {
   })
 
   it("synchronises the policy that it found before its main process starts", async () => {
-    const { id } = await sandbox()
+    const { id } = shared
     const config = await callUnary(await cluster.connection("replica-3"), OpenShell.method.getSandboxConfig, {
       sandboxId: id,
     })
