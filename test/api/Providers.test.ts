@@ -155,12 +155,19 @@ describe("the providers of a sandbox", () => {
   it("reach its processes, also when they change while it runs", async () => {
     await provide("first")
     await provide("second")
-    const id = (await cluster.create("running", { providers: ["first"] })).metadata?.id ?? ""
+    const command = ["sh", "-c", "printenv FIRST_KEY > main.txt; exec sleep 1000"]
+    const id = (await cluster.create("running", { providers: ["first"], command })).metadata?.id ?? ""
     await cluster.ready("running")
     const connection = await cluster.connection("replica-1")
     const seen = async () =>
       (await sh(connection, id, "echo ${FIRST_KEY:-} ${SECOND_KEY:-}")).stdout.toString()
     expect(await seen()).toBe(`${canary}-first\n`)
+    const main = await sh(
+      connection,
+      id,
+      "until [ -s main.txt ]; do sleep 0.05; done; cat main.txt; rm main.txt",
+    )
+    expect(main.stdout.toString()).toBe(`${canary}-first\n`)
     expect(await attach("running", "second")).toMatchObject({ attached: true })
     await until("the second arrives", async () => (await seen()) === `${canary}-first ${canary}-second\n`)
     await ask(method.updateProvider, {
