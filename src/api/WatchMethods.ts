@@ -8,6 +8,7 @@ import { Events } from "../store/Events.ts"
 import { Logs } from "../store/Logs.ts"
 import { Sandboxes } from "../store/Sandboxes.ts"
 import { openShellAccess as access } from "./Access.ts"
+import { draftUpdates } from "./DraftUpdates.ts"
 import { sandboxById } from "./Lookup.ts"
 import { type Exchange, receive, send, streaming } from "./Operation.ts"
 
@@ -65,6 +66,8 @@ const watchSandbox = streaming(access.watchSandbox, (exchange: Exchange<WatchQue
       for (const event of page.events) yield* send(exchange, { _tag: "Event", event })
     })
 
+    const drafts = request.followEvents ? yield* draftUpdates(id) : Effect.succeedNone
+
     exchange.call.sendHeaders()
     // The snapshot is the first event, whatever is followed.
     if (yield* sendStatus) return
@@ -88,6 +91,10 @@ const watchSandbox = streaming(access.watchSandbox, (exchange: Exchange<WatchQue
       if (request.followLogs && (resync || kinds.has("log"))) yield* sendLogs
       if (request.followEvents && (resync || kinds.has("event"))) yield* sendEvents
       if (kinds.has("removed")) return
+      if (resync || kinds.has("draft") || kinds.has("config")) {
+        const update = yield* drafts
+        if (Option.isSome(update)) yield* send(exchange, { _tag: "Drafts", ...update.value })
+      }
       if (request.followStatus && (resync || kinds.has("sandbox")) && (yield* sendStatus)) return
     }
   }).pipe(Effect.scoped),

@@ -57,10 +57,20 @@ export interface WatchQuery {
   readonly logMinLevel: string
 }
 
+export interface DraftUpdate {
+  readonly draftVersion: number
+  /** Pending ones that were not there at the last update. */
+  readonly newChunks: number
+  readonly totalPending: number
+  readonly summary: string
+}
+
 export type WatchEvent =
   | { readonly _tag: "Status"; readonly sandbox: Sandbox }
   | { readonly _tag: "Log"; readonly line: LogLine }
   | { readonly _tag: "Event"; readonly event: PlatformEvent }
+  /** Rules were proposed for the sandbox's policy, or decided on. */
+  | ({ readonly _tag: "Drafts" } & DraftUpdate)
   | { readonly _tag: "Warning"; readonly message: string }
   /** Of a later version. */
   | { readonly _tag: "Unknown" }

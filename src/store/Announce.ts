@@ -10,7 +10,7 @@ import { schemaName } from "./SchemaName.ts"
 /** What travels on the channel; `k` and `id` keep it short, Postgres allows 8,000 bytes. */
 export const Payload = Schema.parseJson(
   Schema.Struct({
-    k: Schema.Literal("sandbox", "log", "event", "removed", "service", "config"),
+    k: Schema.Literal("sandbox", "log", "event", "removed", "service", "config", "draft"),
     id: Schema.String,
   }),
 )

@@ -7,9 +7,9 @@ import { limits } from "../domain/Limits.ts"
 
 /**
  * `removed`: the sandbox's row is gone. `service`: what it exposes. `config`: its configuration, or the
- * whole gateway's where the sandbox id is empty.
+ * whole gateway's where the sandbox id is empty. `draft`: proposals for its policy, which leave that as it is.
  */
-export type ChangeKind = "sandbox" | "log" | "event" | "removed" | "service" | "config"
+export type ChangeKind = "sandbox" | "log" | "event" | "removed" | "service" | "config" | "draft"
 
 export type Change =
   | { readonly kind: ChangeKind; readonly sandboxId: string }

@@ -164,7 +164,7 @@ const make = Effect.gen(function* () {
         ${sql.insert({ scope, sandbox_id, settings_revision: 0, ...values })}
         ON CONFLICT (scope) DO UPDATE SET ${sql.update(values, [])}
         WHERE config_heads.revision = ${from.revision} RETURNING scope`
-      const rows = yield* quiet ? written : announce("config", scope, written)
+      const rows = yield* announce(quiet ? "draft" : "config", scope, written)
       if (rows.length === 0) return yield* new HeadMoved({ scope })
     })
 

@@ -1,8 +1,8 @@
 /** Proposals over a real listener: submitted by the sandbox, decided by users, applied to the policy. */
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
 import { Status } from "../../src/domain/Status.ts"
-import { callUnary } from "../../src/wire/grpc/Typed.ts"
+import { callUnary, openTyped } from "../../src/wire/grpc/Typed.ts"
 import { OpenShell, type PolicyChunkSchema } from "../../src/wire/OpenShell.ts"
 import { TestCluster } from "../kit/Cluster.ts"
 
@@ -188,6 +188,30 @@ describe("approving all", () => {
       Status.NOT_FOUND,
       /^chunk not found$/,
     )
+  })
+})
+
+describe("a watch", () => {
+  it("tells of new proposals and of decisions, and not of what was there before", async () => {
+    const { id, name, submit, read } = await sandbox("watched")
+    await submit(proposal("before"))
+    const watch = openTyped(await cluster.connection("replica-1"), method.watchSandbox)
+    onTestFinished(() => watch.cancel())
+    await watch.send({ id, followEvents: true })
+    expect((await watch.receive())?.payload.case).toBe("sandbox")
+    const update = async () => {
+      const event = await watch.receive()
+      return event?.payload.case === "draftPolicyUpdate" ? event.payload.value : event?.payload.case
+    }
+    await submit(proposal("one"), proposal("two"))
+    expect(await update()).toMatchObject({
+      newChunks: 2,
+      totalPending: 3,
+      draftVersion: (await read()).draftVersion,
+      summary: "2 proposed rules more; 3 proposed rules to decide on",
+    })
+    await ask(method.rejectDraftChunk, { name, chunkId: (await read()).chunks[0]?.id ?? "" })
+    expect(await update()).toMatchObject({ newChunks: 0, totalPending: 2 })
   })
 })
 

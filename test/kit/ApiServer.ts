@@ -73,7 +73,7 @@ export const startApi = async (
   const runtime: Runtime.Runtime<Services> = await Effect.runPromise(
     Scope.extend(Layer.toRuntime(layer), scope),
   )
-  const server = createGrpcServer({ router: routerOf<Store.Store | Common>(endpoints, runtime, identify) })
+  const server = createGrpcServer({ router: routerOf<Services>(endpoints, runtime, identify) })
   const { port } = await server.listen(0, "127.0.0.1")
   const url = `http://127.0.0.1:${port}`
   const connection = await GrpcConnection.connect({ url })

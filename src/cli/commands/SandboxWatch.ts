@@ -45,6 +45,10 @@ const eventJson = (event: WatchEvent): unknown => {
       return { kind: "log", ...event.line }
     case "Event":
       return { kind: "event", ...event.event }
+    case "Drafts": {
+      const { _tag, ...update } = event
+      return { kind: "drafts", ...update }
+    }
     case "Warning":
       return { kind: "warning", message: event.message }
   }
@@ -61,6 +65,8 @@ const render = (event: WatchEvent, nowMs: number, color: boolean): string => {
       return renderLogLine(event.line, color)
     case "Event":
       return renderEvent(event.event, color)
+    case "Drafts":
+      return `${new Date(nowMs).toISOString()} Policy ${printable(event.summary)}\n`
     case "Warning":
       return `${new Date(nowMs).toISOString()} Warning ${printable(event.message)}\n`
   }

@@ -52,6 +52,15 @@ const eventToWire = (event: WatchEvent): MessageInitShape<typeof SandboxStreamEv
       return { payload: { case: "log", value: logLineToWire(event.line) } }
     case "Event":
       return { payload: { case: "event", value: platformEventToWire(event.event) } }
+    case "Drafts": {
+      const { _tag, draftVersion, ...update } = event
+      return {
+        payload: {
+          case: "draftPolicyUpdate",
+          value: { ...update, draftVersion: BigInt(draftVersion) },
+        },
+      }
+    }
     case "Warning":
       return { payload: { case: "warning", value: { message: event.message } } }
     case "Unknown":
@@ -67,6 +76,10 @@ const watchEventOf = ({ payload }: SandboxStreamEvent): WatchEvent => {
       return { _tag: "Log", line: logLineOf(payload.value) }
     case "event":
       return { _tag: "Event", event: platformEventOf(payload.value) }
+    case "draftPolicyUpdate": {
+      const { draftVersion, newChunks, totalPending, summary } = payload.value
+      return { _tag: "Drafts", draftVersion: Number(draftVersion), newChunks, totalPending, summary }
+    }
     case "warning":
       return { _tag: "Warning", message: payload.value.message }
     default:
