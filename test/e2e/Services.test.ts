@@ -1,215 +1,134 @@
-/** HTTP services of sandboxes, asked through a replica that does not hold the session. */
-import { randomBytes } from "node:crypto"
+/** HTTP services of sandboxes, asked through replicas that do not hold the session, and while replicas are lost. */
+import { createHash, randomBytes } from "node:crypto"
 import { once } from "node:events"
-import http2 from "node:http2"
-import { connect } from "node:net"
+import { Agent } from "node:http"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import WebSocket from "ws"
+import { Link } from "../../src/client/Link.ts"
+import { openStream } from "../../src/client/Streams.ts"
 import { callUnary } from "../../src/wire/grpc/Typed.ts"
 import { OpenShell } from "../../src/wire/OpenShell.ts"
 import { holdfast } from "../cli/Launch.ts"
 import { type Application, pattern, startApplication } from "../kit/Application.ts"
 import { TestCluster, until } from "../kit/Cluster.ts"
+import { echoServer, sshToken } from "../kit/Forward.ts"
+import { startOldProxy } from "../kit/OldProxy.ts"
 import { ask, expose, portOf } from "../kit/Services.ts"
 
 let cluster: TestCluster
 let application: Application
+let id = ""
 let hostname = ""
-let port = 0
 beforeAll(async () => {
-  cluster = await TestCluster.start({ replicas: 2 })
+  cluster = await TestCluster.start({ replicas: 3 })
   application = await startApplication()
-  const id = (await cluster.create("web")).metadata?.id ?? ""
+  id = (await cluster.create("web")).metadata?.id ?? ""
   await cluster.ready("web")
   hostname = (await expose(cluster, "web", application.port)).hostname
-  const { sessionHolder } = await cluster.locate(id)
-  port = portOf(cluster, cluster.names.find((name) => name !== sessionHolder) ?? "")
 }, 120_000)
 afterAll(async () => {
   application?.close()
   await cluster?.stop()
 }, 60_000)
 
-const get = (path: string, headers: Record<string, string | string[]> = {}) =>
-  ask(port, hostname, path, { headers })
+const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex")
 
-/** What comes back for bytes that no client library would send. */
-const raw = async (text: string): Promise<string> => {
-  const socket = connect({ host: "127.0.0.1", port })
-  const chunks: Array<Buffer> = []
-  socket.on("data", (chunk) => chunks.push(chunk))
-  socket.write(text)
-  await once(socket, "close", { signal: AbortSignal.timeout(10_000) })
-  return Buffer.concat(chunks).toString()
+const messageBytes = 64 * 1024
+const messages = 60
+const downloadBytes = 12 * 1024 * 1024
+
+/** Sends random messages, each when the one before has come back, and hashes both ways. */
+const echoes = async (port: number, half: () => void) => {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`, { headers: { host: hostname } })
+  await once(socket, "open", { signal: AbortSignal.timeout(10_000) })
+  const sent: Array<Buffer> = []
+  const received: Array<Buffer> = []
+  for (let count = 0; count < messages; count++) {
+    const message = randomBytes(messageBytes)
+    sent.push(message)
+    const answer = once(socket, "message", { signal: AbortSignal.timeout(30_000) })
+    socket.send(message)
+    received.push((await answer)[0])
+    if (count === messages / 2) half()
+  }
+  socket.close(1000)
+  const [code] = await once(socket, "close", { signal: AbortSignal.timeout(10_000) })
+  return [code, sha256(Buffer.concat(received)), sha256(Buffer.concat(sent))] as const
+}
+
+/** Loses the session's holder once half of the echoes are back, while a download is under way. */
+const surviving = async (lose: (holder: string) => Promise<unknown>) => {
+  const { sessionHolder: holder } = await cluster.locate(id)
+  const client = cluster.names.find((name) => name !== holder) ?? ""
+  const port = portOf(cluster, client)
+  const half = Promise.withResolvers<void>()
+  // Half a minute at this pace, less than a second of it before the loss.
+  const download = ask(port, hostname, `/download?bytes=${downloadBytes}&pace=10`)
+  const echoed = echoes(port, half.resolve)
+  await half.promise
+  await lose(holder)
+  const [code, came, wanted] = await echoed
+  expect([code, came]).toEqual([1000, wanted])
+  const { status, body } = await download
+  expect([status, sha256(body)]).toEqual([200, sha256(pattern(0, downloadBytes))])
+  return { holder, client }
+}
+
+/** A stream of our client through proxies that refuse HTTP/2; it goes on when `lost` says so. */
+const riding = async (replicas: ReadonlyArray<string>, lost: Promise<unknown>) => {
+  const target = await echoServer()
+  const proxies = await Promise.all(replicas.map((name) => startOldProxy(() => portOf(cluster, name))))
+  const [url = "", ...others] = proxies.map((proxy) => proxy.url)
+  const link = new Link({ url, others })
+  const token = await sshToken(await cluster.connection(replicas[1] ?? ""), id)
+  const { duplex, resumable } = await openStream(link, {
+    kind: "tcp",
+    sandboxId: id,
+    serviceId: "test",
+    target: { host: "127.0.0.1", port: target.port },
+    token: async () => token,
+  })
+  expect(resumable).toBe(true)
+  const payload = randomBytes(4 * 1024 * 1024)
+  const half = payload.length / 2
+  const finish = async () => {
+    await lost
+    duplex.end(payload.subarray(half))
+    const chunks: Array<Buffer> = []
+    for await (const chunk of duplex) chunks.push(chunk)
+    link.close()
+    for (const proxy of proxies) proxy.close()
+    target.close()
+    return [sha256(Buffer.concat(chunks)), proxies.every((proxy) => proxy.refused() <= 1)]
+  }
+  duplex.write(payload.subarray(0, half))
+  return { finished: finish(), wanted: [sha256(payload), true] }
+}
+
+/** Port of a replica that does not hold the session. */
+const elsewhere = async (): Promise<number> => {
+  const { sessionHolder } = await cluster.locate(id)
+  return portOf(cluster, cluster.names.find((name) => name !== sessionHolder) ?? "")
+}
+
+const metric = async (name: string, line: RegExp): Promise<number> => {
+  const { metricsUrl } = cluster.replica(name)
+  const text = await (await fetch(metricsUrl)).text()
+  return Number(line.exec(text)?.[1] ?? 0)
 }
 
 describe("a service", () => {
-  it("is asked by its host name, through any replica, and answers as the application does", async () => {
+  it("is asked by its host name, through any replica, and leaves nothing open", async () => {
     for (const name of cluster.names) {
-      const answer = await ask(portOf(cluster, name), hostname, "/some/where?x=1")
+      const port = portOf(cluster, name)
+      const answer = await ask(port, hostname, "/some/where?x=1")
       expect([answer.status, answer.body.toString()]).toEqual([200, "GET /some/where?x=1"])
+      await Promise.all(Array.from({ length: 50 }, (_, at) => ask(port, hostname, `/${at}`)))
     }
-    expect((await get("/status?code=204")).status).toBe(204)
-    expect((await get("/status?code=304")).status).toBe(304)
-    const head = await ask(port, hostname, "/download?bytes=5000", { method: "HEAD" })
-    expect([head.status, head.headers["content-length"], head.body.length]).toEqual([200, "5000", 0])
-    expect((await get("/trailers")).trailers).toEqual({ "x-sum": "42" })
-    expect((await ask(port, hostname, "/x", { method: "POST" })).body.toString()).toBe("POST /x")
-  })
-
-  it("takes and gives bodies of any size and framing", async () => {
     const body = randomBytes(8 * 1024 * 1024)
-    const counted = await ask(port, hostname, "/echo", {
-      method: "PUT",
-      body,
-      headers: { "content-length": String(body.length) },
-    })
-    expect(counted.body.equals(body)).toBe(true)
-    expect(counted.headers["content-length"]).toBe(String(body.length))
-    const chunked = await ask(port, hostname, "/echo", {
-      method: "POST",
-      body,
-      headers: { "transfer-encoding": "chunked" },
-    })
-    expect(chunked.body.equals(body)).toBe(true)
-    const download = await get(`/download?chunked&bytes=${3_000_001}`)
-    expect(download.body.equals(pattern(0, 3_000_001))).toBe(true)
-  })
-
-  it("gets the headers of its clients without what belongs to a connection or to the gateway", async () => {
-    const answer = await get("/headers", {
-      authorization: "Bearer secret",
-      "cf-access-jwt-assertion": "secret",
-      "x-client-cert": "secret",
-      "x-hop": "1",
-      "x-kept": ["one", "two"],
-      connection: "keep-alive, x-hop",
-      cookie: "CF_Authorization=secret; theme=dark",
-      "x-forwarded-for": "192.0.2.1",
-      "x-forwarded-proto": "gopher",
-    })
-    const seen = JSON.parse(answer.body.toString())
-    expect(seen).toEqual({
-      host: [`${hostname}:${port}`],
-      connection: ["close"],
-      cookie: ["theme=dark"],
-      "x-kept": ["one", "two"],
-      "x-forwarded-for": ["192.0.2.1, 127.0.0.1"],
-      "x-forwarded-host": [`${hostname}:${port}`],
-      "x-forwarded-proto": ["http"],
-    })
-    expect(answer.headers["set-cookie"]).toEqual(["a=1", "b=2"])
-    expect(answer.headers.connection).toBe("keep-alive")
-  })
-
-  it("is told to go on before a client sends its body", async () => {
-    const body = "x".repeat(1000)
-    const request = `PUT /echo HTTP/1.1\r\nhost: ${hostname}\r\nexpect: 100-continue\r\nconnection: close\r\ncontent-length: 1000\r\n\r\n`
-    const socket = connect({ host: "127.0.0.1", port })
-    socket.write(request)
-    const [first] = await once(socket, "data", { signal: AbortSignal.timeout(10_000) })
-    expect(String(first)).toBe("HTTP/1.1 100 Continue\r\n\r\n")
-    socket.write(body)
-    let rest = ""
-    socket.on("data", (chunk) => {
-      rest += chunk
-    })
-    await once(socket, "close", { signal: AbortSignal.timeout(10_000) })
-    expect(rest).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
-    expect(rest.endsWith(body)).toBe(true)
-  })
-
-  it("may answer before it has read a request, and the client reads the answer", async () => {
-    const answer = await ask(port, hostname, "/early", { method: "POST", body: randomBytes(64 * 1024) })
-    expect([answer.status, answer.body.toString()]).toEqual([413, "too big"])
-  })
-
-  it("that breaks off is a 502, or a broken answer, never a complete one", async () => {
-    const answer = await get("/abort")
-    expect([answer.status, answer.body.toString()]).toEqual([502, "Service endpoint is not reachable\n"])
-    await expect(get("/half")).rejects.toThrow()
-  })
-
-  it("loses its connection when the client leaves", async () => {
-    const before = application.connections()
-    const controller = new AbortController()
-    const asked = ask(port, hostname, "/slow?ms=60000", { signal: controller.signal })
-    asked.catch(() => undefined)
-    await until("the application is asked", async () => application.connections() === before + 1)
-    controller.abort()
-    await expect(asked).rejects.toThrow()
-    await until("the application is left", async () => application.connections() === before, 5_000)
-  })
-
-  it("leaves nothing open behind answered requests", async () => {
+    const echoed = await ask(await elsewhere(), hostname, "/echo", { method: "POST", body })
+    expect(sha256(echoed.body)).toBe(sha256(body))
     await until("the application is left", async () => application.connections() === 0, 5_000)
-    await Promise.all(Array.from({ length: 100 }, (_, at) => get(`/${at}`)))
-    await until("the application is left", async () => application.connections() === 0, 5_000)
-  })
-
-  it("is reached by HTTP/2 on the same port", async () => {
-    const session = http2.connect(`http://127.0.0.1:${port}`)
-    const asking = async (headers: http2.OutgoingHttpHeaders, body?: Buffer) => {
-      const stream = session.request({ ":authority": `${hostname}:${port}`, ...headers })
-      const [answer] =
-        (body === undefined ? stream.end() : stream.end(body)) && (await once(stream, "response"))
-      const chunks: Array<Buffer> = []
-      for await (const chunk of stream) chunks.push(chunk)
-      return { status: answer[":status"], body: Buffer.concat(chunks), headers: answer }
-    }
-    const body = randomBytes(3 * 1024 * 1024)
-    const echoed = await asking({ ":method": "POST", ":path": "/echo" }, body)
-    expect([echoed.status, echoed.body.equals(body)]).toEqual([200, true])
-    const seen = await asking({ ":path": "/headers", cookie: "a=1; CF_Authorization=x" })
-    expect(JSON.parse(seen.body.toString()).cookie).toEqual(["a=1"])
-    expect(seen.headers["set-cookie"]).toEqual(["a=1", "b=2"])
-    expect((await asking({ ":path": "/abort" })).status).toBe(502)
-    await expect(asking({ ":path": "/half" })).rejects.toThrow()
-    session.close()
-  })
-})
-
-describe("a WebSocket to a service", () => {
-  it("carries messages both ways and its closing", async () => {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`, ["chat"], { headers: { host: hostname } })
-    await once(socket, "open", { signal: AbortSignal.timeout(10_000) })
-    expect(socket.protocol).toBe("chat")
-    const message = randomBytes(1024 * 1024)
-    socket.send(message)
-    const [echoed] = await once(socket, "message", { signal: AbortSignal.timeout(10_000) })
-    expect(message.equals(echoed)).toBe(true)
-    socket.close(4321, "bye")
-    const [code, reason] = await once(socket, "close", { signal: AbortSignal.timeout(10_000) })
-    expect([code, String(reason)]).toEqual([4321, "bye"])
-    await until("the application is left", async () => application.connections() === 0, 5_000)
-  })
-
-  it("goes through one stream of HTTP/2 as well", async () => {
-    const session = http2.connect(`http://127.0.0.1:${port}`)
-    await once(session, "remoteSettings")
-    const stream = session.request({
-      ":method": "CONNECT",
-      ":protocol": "websocket",
-      ":authority": hostname,
-      ":path": "/ws",
-      "sec-websocket-version": "13",
-    })
-    const [answer] = await once(stream, "response", { signal: AbortSignal.timeout(10_000) })
-    expect(answer[":status"]).toBe(200)
-    // A masked text message of two bytes, with a mask of zeros; the echo is not masked.
-    stream.write(Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69]))
-    const [echoed] = await once(stream, "data", { signal: AbortSignal.timeout(10_000) })
-    expect(echoed).toEqual(Buffer.from([0x81, 0x02, 0x68, 0x69]))
-    stream.close()
-    session.close()
-    await until("the application is left", async () => application.connections() === 0, 5_000)
-  })
-
-  it("that the application declines ends with its answer", async () => {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/elsewhere`, { headers: { host: hostname } })
-    socket.on("error", () => undefined)
-    const [, response] = await once(socket, "unexpected-response", { signal: AbortSignal.timeout(10_000) })
-    expect(response.statusCode).toBe(403)
   })
 })
 
@@ -222,12 +141,11 @@ describe("`holdfast service`", () => {
     expect([exposed.code, exposed.stderr]).toEqual([0, ""])
     const url = exposed.stdout.trim()
     expect(new URL(url).hostname).toBe("default--web--cli.openshell.localhost")
-    expect((await run("get", "web", "cli")).stdout).toContain(url)
     expect(JSON.parse((await run("list", "web", "-o", "json")).stdout)).toMatchObject([
       { sandboxName: "web", serviceName: "", targetPort: application.port },
       { sandboxName: "web", serviceName: "cli", targetPort: application.port, url },
     ])
-    expect((await run("list", "-o", "name")).stdout).toBe("web\nweb--cli\n")
+    expect((await run("get", "web", "cli")).stdout).toContain(url)
     expect((await run("delete", "web", "cli")).code).toBe(0)
     const gone = await run("get", "web", "cli")
     expect(gone.code).toBe(5)
@@ -238,7 +156,7 @@ describe("`holdfast service`", () => {
 
 describe("the gateway answers itself", () => {
   const page = async (host: string, headers: Record<string, string> = {}) => {
-    const { status, body } = await ask(port, hostname, "/", { headers: { host, ...headers } })
+    const { status, body } = await ask(await elsewhere(), hostname, "/", { headers: { host, ...headers } })
     return [status, body.toString()]
   }
 
@@ -252,7 +170,6 @@ describe("the gateway answers itself", () => {
       "Cross-origin requests are not allowed\n",
     ])
     expect((await page(hostname, { origin: `http://${hostname}` }))[0]).toBe(200)
-    expect(await raw("GET / HTTP/1.1\r\nconnection: close\r\n\r\n")).toMatch(/^HTTP\/1\.1 400 /)
   })
 
   it("when nothing listens there, and as soon as that changes not any more", async () => {
@@ -279,4 +196,48 @@ describe("the gateway answers itself", () => {
     await callUnary(connection, OpenShell.method.deleteSandbox, { name: "brief" })
     await until("it is gone", async () => (await page(brief))[0] === 404, 10_000)
   })
+})
+
+describe("a WebSocket and a download of a service", () => {
+  it("go on, byte for byte, when the session's holder is killed; so does a stream where only HTTP/1.1 passes", async () => {
+    const { sessionHolder } = await cluster.locate(id)
+    const killed = Promise.withResolvers<void>()
+    const others = cluster.names.filter((name) => name !== sessionHolder)
+    const { finished, wanted } = await riding([sessionHolder, ...others], killed.promise)
+    const accepted = application.accepted()
+    const { holder, client } = await surviving(async (name) => {
+      await cluster.kill(name)
+      killed.resolve()
+    })
+    expect(await finished).toEqual(wanted)
+    // Nothing was asked of the application again.
+    expect(application.accepted()).toBe(accepted + 2)
+    expect(
+      await metric(client, /^holdfast_streams_resumed_total\{kind="http",by="gateway"\} (\d+)/m),
+    ).toBeGreaterThan(1)
+    expect(
+      await metric(client, /^holdfast_stream_bytes_total\{kind="http",direction="out"\} (\d+)/m),
+    ).toBeGreaterThan(downloadBytes)
+    await cluster.restart(holder)
+    await until("all three replicas have shards again", async () => {
+      const { replicas } = await cluster.status(holder)
+      return replicas.filter((replica) => replica.live && replica.shards > 0).length === 3
+    })
+  }, 90_000)
+
+  it("go on, byte for byte, when it is rolled; what goes through itself it serves to the end", async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 2 })
+    const bytes = 2 * 1024 * 1024
+    await surviving(async (holder) => {
+      const port = portOf(cluster, holder)
+      const download = ask(port, hostname, `/download?bytes=${bytes}&pace=100`, { agent })
+      await ask(port, hostname, "/", { agent })
+      const stopped = cluster.restart(holder)
+      const word = async () => (await ask(port, hostname, "/", { agent })).headers.connection
+      await until("clients are told to go elsewhere", async () => (await word()) === "close", 5_000)
+      expect(sha256((await download).body)).toBe(sha256(pattern(0, bytes)))
+      await stopped
+    })
+    agent.destroy()
+  }, 90_000)
 })

@@ -31,9 +31,14 @@ export const refuseUpgrade = (socket: Duplex, { status, text }: Page): void => {
   )
 }
 
+/** Who is told of what moves. */
+interface Watch {
+  readonly count: CountBytes
+  readonly touch: () => void
+}
+
 /** Joins both; the end of one direction passes on, the loss of one end cuts the other. */
-const splice = (client: Duplex, application: Duplex, count: CountBytes): void => {
-  const touch = idleTimer(application)
+const splice = (client: Duplex, application: Duplex, { count, touch }: Watch): void => {
   client.on("data", (chunk: Buffer) => {
     touch()
     count("in", chunk.length)
@@ -61,13 +66,14 @@ const negotiate = (
   headers: FlatHeaders,
   client: Duplex,
   on: {
-    readonly agreed: (answer: IncomingMessage, application: Duplex, head: Buffer) => void
+    readonly agreed: (answer: IncomingMessage, application: Duplex, head: Buffer, touch: () => void) => void
     readonly declined: (answer: IncomingMessage) => void
     readonly failed: () => void
   },
 ): Promise<number> =>
   new Promise((resolve) => {
     let settled = false
+    const touch = idleTimer(connection)
     const settle = (status: number, then?: () => void): void => {
       if (settled) return
       settled = true
@@ -82,7 +88,7 @@ const negotiate = (
     client.once("close", left)
     const upstream = ask(connection, request, headers)
     upstream.once("upgrade", (answer, application, head) =>
-      settle(101, () => on.agreed(answer, application, head)),
+      settle(101, () => on.agreed(answer, application, head, touch)),
     )
     upstream.once("response", (answer) => settle(answer.statusCode ?? 502, () => on.declined(answer)))
     upstream.on("error", () => settle(502, on.failed))
@@ -105,7 +111,7 @@ export const upgradeHttp1 = (
     [...headers, "connection", "Upgrade", "upgrade", request.headers.upgrade ?? "websocket"],
     client,
     {
-      agreed: (answer, application, early) => {
+      agreed: (answer, application, early, touch) => {
         const upgrade = answer.headers.upgrade ?? "websocket"
         client.write(
           headOf(101, "Switching Protocols", [
@@ -116,7 +122,7 @@ export const upgradeHttp1 = (
         )
         if (early.length > 0) client.write(early)
         if (head.length > 0) application.write(head)
-        splice(client, application, count)
+        splice(client, application, { count, touch })
       },
       declined: (answer) => {
         const status = answer.statusCode ?? 502
@@ -170,11 +176,11 @@ export const upgradeHttp2 = (
     ],
     client,
     {
-      agreed: (answer, application, early) => {
+      agreed: (answer, application, early, touch) => {
         const said = toClient(answer.headersDistinct).filter(([name]) => name !== "sec-websocket-accept")
         if (!answerWith(200, said)) return
         if (early.length > 0) client.write(early)
-        splice(client, application, count)
+        splice(client, application, { count, touch })
       },
       declined: (answer) => {
         answer.on("error", () => undefined)

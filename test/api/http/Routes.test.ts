@@ -1,109 +1,35 @@
-/** Routing by host name on listeners of every kind; the way to the application is a connection on this machine. */
-import { execFileSync } from "node:child_process"
+/** Routing by host name on listeners of every kind. */
 import { once } from "node:events"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import http2 from "node:http2"
 import https from "node:https"
-import { connect } from "node:net"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { Effect, Layer, ManagedRuntime } from "effect"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import WebSocket from "ws"
-import { httpHandlers } from "../../../src/api/http/Routes.ts"
-import { ServiceGate } from "../../../src/api/http/ServiceGate.ts"
-import { ServiceRoutes } from "../../../src/api/http/ServiceRoutes.ts"
-import { ServiceSettings } from "../../../src/api/ServiceSettings.ts"
-import { SandboxTokens } from "../../../src/auth/SandboxTokens.ts"
-import { Unauthenticated } from "../../../src/domain/Errors.ts"
 import { Status } from "../../../src/domain/Status.ts"
-import { Metrics } from "../../../src/observe/Metrics.ts"
 import { grpcError } from "../../../src/wire/grpc/GrpcError.ts"
-import { createGrpcServer, type GrpcServer } from "../../../src/wire/grpc/GrpcServer.ts"
 import { type Application, startApplication } from "../../kit/Application.ts"
+import { hostname as host, type ListenerKind, startHttpListener } from "../../kit/HttpListener.ts"
 import { ask } from "../../kit/Services.ts"
 
 let application: Application
-let folder = ""
 beforeAll(async () => {
   application = await startApplication()
-  folder = mkdtempSync(join(tmpdir(), "holdfast-routes-"))
-  const files = ["-keyout", join(folder, "key.pem"), "-out", join(folder, "cert.pem")]
-  execFileSync(
-    "openssl",
-    [
-      "req",
-      "-x509",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:P-256",
-      "-nodes",
-      "-subj",
-      "/CN=localhost",
-      ...files,
-    ],
-    { stdio: "ignore" },
-  )
 })
-afterAll(() => {
-  application?.close()
-  rmSync(folder, { recursive: true, force: true })
-})
+afterAll(() => application?.close())
 
 const cleanups: Array<() => Promise<unknown>> = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
 
-const tokens = Layer.succeed(SandboxTokens, {
-  mint: () => Effect.die("not asked"),
-  verify: () => Effect.fail(new Unauthenticated({ message: "invalid token" })),
-  jwks: { keys: [] },
-})
-
-interface Kind {
-  readonly tls?: boolean
-  readonly loopback?: boolean
-  readonly loopbackHttp?: boolean
+const listen = async (kind: ListenerKind) => {
+  const listener = await startHttpListener(application.port, kind)
+  cleanups.push(listener.stop)
+  return listener
 }
-
-const listen = async ({ tls = false, loopback = true, loopbackHttp = true }: Kind) => {
-  const gate = Layer.succeed(ServiceGate, {
-    open: () =>
-      Effect.sync(() => connect({ port: application.port, host: "127.0.0.1", allowHalfOpen: true })),
-  })
-  const settings = Layer.succeed(ServiceSettings, {
-    domains: ["apps.example"],
-    publicUrl: "https://gateway.example",
-    loopbackHttp,
-  })
-  const runtime = ManagedRuntime.make(
-    Layer.merge(ServiceRoutes.layer, tokens).pipe(
-      Layer.provide(Layer.mergeAll(gate, settings, Metrics.layer)),
-    ),
-  )
-  const handlers = await runtime.runPromise(httpHandlers(loopback))
-  const server: GrpcServer = createGrpcServer({
-    router: () => undefined,
-    ...handlers,
-    ...(tls
-      ? { tls: { key: readFileSync(join(folder, "key.pem")), cert: readFileSync(join(folder, "cert.pem")) } }
-      : {}),
-  })
-  const { port } = await server.listen(0, "127.0.0.1")
-  cleanups.push(
-    () => server.close(0),
-    () => runtime.dispose(),
-  )
-  return { port, server }
-}
-
-const host = "w--s.apps.example"
 
 describe("a listener without TLS", () => {
   it("serves services on loopback only, and there not when it is told so", async () => {
-    const statusOf = async (kind: Kind) => {
+    const statusOf = async (kind: ListenerKind) => {
       const { status, body } = await ask((await listen(kind)).port, host, "/")
       return [status, body.toString()]
     }
