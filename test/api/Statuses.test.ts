@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { statusName } from "../../src/domain/Status.ts"
 import { type StatusRow, StatusWorld } from "../kit/StatusTable.ts"
 import { configRows } from "./statuses/Config.ts"
+import { draftRows } from "./statuses/Drafts.ts"
 import { providerRows } from "./statuses/Providers.ts"
 import { sandboxRows } from "./statuses/Sandboxes.ts"
 import { serviceRows } from "./statuses/Services.ts"
@@ -17,6 +18,7 @@ import { workspaceRows } from "./statuses/Workspaces.ts"
 
 const areas: Readonly<Record<string, ReadonlyArray<StatusRow>>> = {
   configuration: configRows,
+  proposals: draftRows,
   providers: providerRows,
   sandboxes: sandboxRows,
   sessions: sessionRows,

@@ -1,4 +1,4 @@
-/** Configuration: what is in force per scope, and how it came about. */
+/** Migration 6: configuration, what is in force per scope and how it came about. */
 import type { Migration } from "../Tables.ts"
 
 /** `scope` is a sandbox's id, or empty for the whole gateway; `sandbox_id` repeats it where rows go with a sandbox. */
@@ -18,6 +18,7 @@ export const config: Migration = {
        policy_hash text NOT NULL,
        draft_version ${bigint} NOT NULL,
        analyzed_at_ms ${bigint} NOT NULL)`,
+    "CREATE INDEX config_heads_by_sandbox ON config_heads (sandbox_id)",
     "CREATE INDEX config_heads_by_change ON config_heads (changed_at_ms)",
     `CREATE TABLE policy_revisions (
        scope text NOT NULL,

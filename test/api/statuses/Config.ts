@@ -1,4 +1,4 @@
-/** Configuration, policies and proposals (contract 1.3). */
+/** Configuration and policies (contract 1.3). */
 import type { MessageInitShape } from "@bufbuild/protobuf"
 import { limits } from "../../../src/domain/Limits.ts"
 import { Status } from "../../../src/domain/Status.ts"
@@ -18,7 +18,7 @@ const text = { value: { case: "stringValue" as const, value: "x" } }
 
 const made = new WeakMap<StatusWorld, Promise<string>>()
 /** The sandbox of these rows: with a policy, and a global setting beside it. */
-const configured = (world: StatusWorld): Promise<string> => {
+export const configured = (world: StatusWorld): Promise<string> => {
   const known =
     made.get(world) ??
     (async () => {
@@ -247,53 +247,10 @@ const reads: ReadonlyArray<StatusRow> = [
   ),
 ]
 
-const drafts: ReadonlyArray<StatusRow> = [
-  refuses(method.submitPolicyAnalysis, "no name", {}, INVALID_ARGUMENT, "name is required", {
-    sandbox: configured,
-  }),
-  ...[method.submitPolicyAnalysis, method.getDraftPolicy].map((one) =>
-    refuses(
-      one,
-      "another sandbox's name",
-      { name: "other" },
-      PERMISSION_DENIED,
-      "sandbox not found or not owned by caller",
-      { sandbox: configured },
-    ),
-  ),
-  refuses(method.getDraftPolicy, "no name", {}, INVALID_ARGUMENT, "name is required"),
-  refuses(method.getDraftPolicy, "an unknown name", { name: "nobody" }, NOT_FOUND, "sandbox not found"),
-  ...[
-    method.approveDraftChunk,
-    method.rejectDraftChunk,
-    method.editDraftChunk,
-    method.undoDraftChunk,
-  ].flatMap((one) => [
-    refuses(one, "no chunk id", { name: "configured" }, INVALID_ARGUMENT, "chunk_id is required", after),
-    refuses(
-      one,
-      "an unknown chunk",
-      { name: "configured", chunkId: "gone" },
-      NOT_FOUND,
-      "chunk not found",
-      after,
-    ),
-  ]),
-  refuses(
-    method.approveAllDraftChunks,
-    "no pending chunks",
-    { name: "configured" },
-    FAILED_PRECONDITION,
-    "no pending chunks to approve",
-    after,
-  ),
-]
-
 export const configRows: ReadonlyArray<StatusRow> = [
   ...updates,
   ...syncs,
   ...reads,
-  ...drafts,
   refuses(
     method.createSandbox,
     "a policy with unsafe content",
