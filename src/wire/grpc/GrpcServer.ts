@@ -8,7 +8,7 @@ import { Status } from "../../domain/Status.ts"
 import type { LongCall } from "../Method.ts"
 import { GrpcError, grpcError, toGrpcError } from "./GrpcError.ts"
 import { Http1Side, type HttpHandlers, serveHttp2 } from "./HttpSide.ts"
-import { type KeepaliveOptions, startKeepalive } from "./Keepalive.ts"
+import { type KeepaliveOptions, SilenceWatch } from "./Keepalive.ts"
 import { MessageReader } from "./MessageReader.ts"
 import { writeFrame } from "./MessageWriter.ts"
 import { isGrpcContentType } from "./Metadata.ts"
@@ -73,6 +73,7 @@ export const createGrpcServer = (options: GrpcServerOptions): GrpcServer => {
   const windows = options.windows ?? defaultWindows
   const report = options.onError ?? (() => undefined)
   const sessions = new Map<ServerHttp2Session, Http2Connection>()
+  const silence = new SilenceWatch(options.keepalive ?? defaultKeepalive)
   let closing = false
 
   const h2 = http2.createServer({
@@ -103,7 +104,7 @@ export const createGrpcServer = (options: GrpcServerOptions): GrpcServer => {
     sessions.set(session, open)
     session.on("close", () => sessions.delete(session))
     session.setLocalWindowSize(windows.sessionBytes)
-    startKeepalive(session, options.keepalive ?? defaultKeepalive)
+    silence.watch(session)
     if (closing) session.close()
     const connection = connectionOf(session, carriers)
     session.on("error", (error) => report(error, { where: "session", ...describe(connection) }))

@@ -47,3 +47,58 @@ export const startKeepalive = (session: Http2Session, options: KeepaliveOptions)
   const interval = setInterval(() => void probe(), options.intervalMs)
   session.once("close", () => clearInterval(interval))
 }
+
+interface Heard {
+  bytes: number
+  atMs: number
+  probing: boolean
+}
+
+/** Looks per interval; what a silence lasts longer than the interval by. */
+const looks = 20
+
+/**
+ * The same for the sessions of a server, which may be ten thousand: one timer for all of them, and a PING only to
+ * peers that have said nothing for the interval. Clients ping oftener than that, so it is seldom needed.
+ */
+export class SilenceWatch {
+  readonly #options: KeepaliveOptions
+  readonly #heard = new Map<Http2Session, Heard>()
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(options: KeepaliveOptions) {
+    this.#options = options
+  }
+
+  /** Until it closes. */
+  watch(session: Http2Session): void {
+    this.#heard.set(session, { bytes: 0, atMs: performance.now(), probing: false })
+    this.#timer ??= setInterval(() => this.#look(), Math.max(1, this.#options.intervalMs / looks))
+    session.once("close", () => {
+      this.#heard.delete(session)
+      if (this.#heard.size > 0) return
+      clearInterval(this.#timer)
+      this.#timer = undefined
+    })
+  }
+
+  #look(): void {
+    const nowMs = performance.now()
+    for (const [session, heard] of this.#heard) {
+      const bytes = receivedBytes(session)
+      if (bytes !== heard.bytes) {
+        heard.bytes = bytes
+        heard.atMs = nowMs
+      } else if (!heard.probing && nowMs - heard.atMs >= this.#options.intervalMs) {
+        void this.#probe(session, heard)
+      }
+    }
+  }
+
+  async #probe(session: Http2Session, heard: Heard): Promise<void> {
+    heard.probing = true
+    const answered = await answersPing(session, this.#options.timeoutMs)
+    heard.probing = false
+    if (!answered) session.destroy()
+  }
+}

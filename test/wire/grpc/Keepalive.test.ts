@@ -41,6 +41,30 @@ describe("keepalive", () => {
     network.close()
   })
 
+  it("of the server asks nothing of a client that speaks, and asks one that does not", async () => {
+    const { server, port, url } = await startServer({}, { keepalive: { intervalMs: 100, timeoutMs: 5_000 } })
+    const network = await cuttable(port)
+    const pings = (session: http2.ClientHttp2Session): (() => number) => {
+      let count = 0
+      session.on("ping", () => {
+        count += 1
+      })
+      return () => count
+    }
+    const speaks = http2.connect(url)
+    const asked = pings(speaks)
+    const talk = setInterval(() => speaks.ping(() => undefined), 10)
+    const listens = http2.connect(network.url)
+    const heard = pings(listens)
+    await eventually("the silent one is asked twice", () => heard() >= 2)
+    clearInterval(talk)
+    expect(asked()).toBe(0)
+    expect(server.sessions).toBe(2)
+    speaks.destroy()
+    listens.destroy()
+    network.close()
+  })
+
   it("of the client closes a connection whose server has fallen silent", async () => {
     const { port } = await startServer({})
     const network = await cuttable(port)
