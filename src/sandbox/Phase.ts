@@ -82,6 +82,10 @@ export const attached = (status: SandboxStatus, instanceId: string, nowMs: numbe
   }
 }
 
+/** Whether a session is the one that a creation or a start waits for, and not one that comes back. */
+export const awaitsFirstSession = (status: SandboxStatus): boolean =>
+  status.phase === "Starting" || (status.phase === "Provisioning" && status.mainProcessInstanceId === "")
+
 /** The current session ended: the sandbox stays Ready for the grace period, callers are held. */
 export const sessionLost = (status: SandboxStatus, nowMs: number): SandboxStatus =>
   status.phase !== "Ready"

@@ -6,11 +6,18 @@ import type { Presence } from "../domain/Sandbox.ts"
 import { Database } from "../store/Database.ts"
 import { Presences } from "../store/Presences.ts"
 import { decide } from "./Attachment.ts"
+import * as Chronicle from "./Chronicle.ts"
 import { Edges } from "./Edges.ts"
 import * as Phase from "./Phase.ts"
 import type { AttachRequest } from "./SandboxEntity.ts"
 import { SandboxSettings } from "./SandboxSettings.ts"
 import type { SandboxState } from "./SandboxState.ts"
+
+const connected: Chronicle.Entry = {
+  reason: "Ready",
+  message: "The supervisor is connected",
+  progress: { completed: { step: "starting_sandbox", label: "Sandbox ready" } },
+}
 
 export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch>) =>
   Effect.gen(function* () {
@@ -19,6 +26,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
     const presences = yield* Presences
     const edges = yield* Edges
     const grace = yield* FiberHandle.make()
+    const { tell } = yield* Chronicle.make(state.sandboxId)
 
     /** Marks the current session lost and lets the grace period run. */
     const lose = (presence: Presence) =>
@@ -92,6 +100,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         yield* Effect.logInfo("Session attached").pipe(
           Effect.annotateLogs({ session: claim.sessionId, holder: claim.replica, epoch: proof.epoch }),
         )
+        if (Phase.awaitsFirstSession(status)) yield* Effect.forkDaemon(Effect.ignoreLogged(tell(connected)))
         if (ends !== undefined)
           yield* edges
             .endSession(ends.replica, { sandboxId, sessionId: ends.sessionId, fence: proof })

@@ -80,24 +80,32 @@ describe("a sandbox", () => {
       eventTail: 50,
       logSources: ["gateway"],
     })
+    const double = new SupervisorDouble({
+      url: cluster.replica("replica-1").url,
+      sandboxId: id,
+      token: await cluster.token(id),
+    })
+    onTestFinished(() => double.vanish())
+    await double.attach()
     const lines: Array<string> = []
     const steps: Array<string> = []
-    while (lines.length < 2 || steps.length < 2) {
+    while (lines.length < 3 || steps.length < 3) {
       const { payload } = (await watch.receive()) ?? { payload: { case: undefined } }
       if (payload.case === "log") lines.push(`${payload.value.source} ${payload.value.level}`)
       if (payload.case === "event") {
         const { metadata } = payload.value
         steps.push(
-          ["complete_step", "active_step", "active_detail"]
+          ["complete_step", "complete_label", "active_step", "active_detail"]
             .map((key) => metadata[`openshell.progress.${key}`] ?? "-")
             .join(", "),
         )
       }
     }
-    expect(lines).toEqual(["gateway INFO", "gateway INFO"])
+    expect(lines).toEqual(["gateway INFO", "gateway INFO", "gateway INFO"])
     expect(steps).toEqual([
-      "requesting_sandbox, starting_sandbox, process driver",
-      "-, starting_sandbox, waiting for the supervisor",
+      "requesting_sandbox, Sandbox requested, starting_sandbox, process driver",
+      "-, -, starting_sandbox, waiting for the supervisor",
+      "starting_sandbox, Sandbox ready, -, -",
     ])
   })
 
