@@ -9,7 +9,7 @@ import {
   type SandboxPolicySchema,
   SettingScope,
   type UpdateConfigRequestSchema,
-} from "../../src/wire/OpenShell.ts"
+} from "../../src/wire/openshell-v1/Generated.ts"
 import { TestCluster } from "../kit/Cluster.ts"
 
 const { method } = OpenShell

@@ -3,7 +3,7 @@ import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } fro
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
 import { Status } from "../../src/domain/Status.ts"
 import { callUnary, openTyped } from "../../src/wire/grpc/Typed.ts"
-import { OpenShell, type PolicyChunkSchema } from "../../src/wire/OpenShell.ts"
+import { OpenShell, type PolicyChunkSchema } from "../../src/wire/openshell-v1/Generated.ts"
 import { TestCluster } from "../kit/Cluster.ts"
 
 const { method } = OpenShell

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { Status } from "../../src/domain/Status.ts"
 import { GrpcError } from "../../src/wire/grpc/GrpcError.ts"
 import { callUnary } from "../../src/wire/grpc/Typed.ts"
-import { Inference, OpenShell } from "../../src/wire/OpenShell.ts"
+import { Inference, OpenShell } from "../../src/wire/openshell-v1/Generated.ts"
 import { TestCluster, until } from "../kit/Cluster.ts"
 import { sh } from "../kit/Exec.ts"
 

@@ -17,7 +17,7 @@ import {
   OpenShell,
   type SandboxStreamEvent,
   type WatchSandboxRequestSchema,
-} from "../../src/wire/OpenShell.ts"
+} from "../../src/wire/openshell-v1/Generated.ts"
 import { logs } from "../../src/wire/openshell-v1/Logs.ts"
 import { type ApiServer, asUser, startApi } from "../kit/ApiServer.ts"
 import { until } from "../kit/Cluster.ts"

@@ -7,7 +7,7 @@ import { parseArgs } from "node:util"
 import { Effect } from "effect"
 import * as Fleet from "../../src/drill/fleet/Fleet.ts"
 import { callUnary } from "../../src/wire/grpc/Typed.ts"
-import { OpenShell } from "../../src/wire/OpenShell.ts"
+import { OpenShell } from "../../src/wire/openshell-v1/Generated.ts"
 import { TestCluster, until } from "../kit/Cluster.ts"
 import { Inspector } from "../kit/Inspector.ts"
 

@@ -41,6 +41,19 @@ describe("the check of layers", () => {
     ])
   })
 
+  it("keeps protobuf within the wire, and the versions of a wire apart", () => {
+    const above = (specifier: string) => layered("src/edge/A.ts", `import { a } from "${specifier}"`)
+    expect(above("@bufbuild/protobuf")).toEqual(["src/edge/A.ts:1: names protobuf above the wire"])
+    expect(above("@bufbuild/protobuf/wire")).toHaveLength(1)
+    expect(above("../wire/openshell-v1/gen/openshell/v1/exec_pb.js")).toHaveLength(1)
+    expect(above("../wire/openshell-v1/Generated.ts")).toHaveLength(1)
+    expect(above("../wire/grpc/Typed.ts")).toHaveLength(1)
+    expect(above("../wire/openshell-v1/Exec.ts")).toEqual([])
+    expect(layered("src/wire/later-v2/A.ts", 'import { a } from "../openshell-v1/Exec.ts"')).toEqual([
+      "src/wire/later-v2/A.ts:1: imports another wire: src/wire/openshell-v1/Exec.ts",
+    ])
+  })
+
   it("refuses a folder without a layer, files outside src, and packages that are no dependencies", () => {
     expect(layered("src/misc/A.ts", "")).toHaveLength(1)
     expect(layered("src/edge/A.ts", 'import { a } from "../../test/kit/Tools.ts"')).toHaveLength(1)

@@ -2,9 +2,8 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import path from "node:path"
-import { type Outcome, problems, root, run } from "./Step.ts"
-
-const generated = "src/wire/openshell-v1/gen"
+import { generate, generatedWires } from "./Generate.ts"
+import { type Outcome, problems, root } from "./Step.ts"
 
 const filesOf = (directory: string): ReadonlyMap<string, string> =>
   new Map(
@@ -31,19 +30,12 @@ export const differences = (
 ]
 
 export const wireIsFresh = async (timeoutMs: number): Promise<Outcome> => {
-  const lint = await run(["buf", "lint", "src/wire/proto"], { timeoutMs })
-  if (!lint.passed) return lint
   const directory = mkdtempSync(path.join(tmpdir(), "holdfast-generated-"))
   try {
-    const template = "src/wire/proto/buf.gen.yaml"
-    const made = await run(["buf", "generate", "src/wire/proto", "--template", template, "-o", directory], {
-      timeoutMs,
-    })
+    const made = await generate(directory, timeoutMs)
     if (!made.passed) return made
-    const found = differences(
-      filesOf(path.join(root, generated)),
-      filesOf(path.join(directory, generated)),
-      generated,
+    const found = generatedWires.flatMap(({ folder }) =>
+      differences(filesOf(path.join(root, folder)), filesOf(path.join(directory, folder)), folder),
     )
     return problems(found.length === 0 ? [] : [...found, "Run `bun run generate` and commit the result."])
   } finally {

@@ -43,6 +43,13 @@ const layerOf = (file: string): string => file.split("/")[1] ?? ""
 const packageOf = (specifier: string): string =>
   specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/")
 
+/** What speaks protobuf: above the wire there are values of the domain only (docs/decisions/001-layers.md). */
+const speaksProtobuf = (target: string): boolean =>
+  /^src\/wire\/([^/]+\/gen\/|[^/]+\/Generated\.ts$|grpc\/(Typed|Protobuf)\.ts$)/.test(target)
+
+/** One version of a wire knows nothing of another, so that either can go. */
+const versionOf = (file: string): string | undefined => /^src\/wire\/([^/]+-v\d+)\//.exec(file)?.[1]
+
 const problemOf = (
   from: Layer,
   file: string,
@@ -52,12 +59,16 @@ const problemOf = (
   if (specifier.startsWith("node:")) return undefined
   if (!specifier.startsWith(".")) {
     const name = packageOf(specifier)
+    if (name === "@bufbuild/protobuf" && from !== "wire") return "names protobuf above the wire"
     return dependencies.has(name) ? undefined : `imports ${name}, which is not among the dependencies`
   }
   const target = path.posix.join(path.posix.dirname(file), specifier)
   if (target === "package.json") return undefined
   const to = layerOf(target)
   if (!target.startsWith("src/") || !isLayer(to)) return `imports ${target}, which is in no layer`
+  if (from !== "wire" && speaksProtobuf(target)) return `names protobuf above the wire: ${target}`
+  const [own, other] = [versionOf(file), versionOf(target)]
+  if (own !== undefined && other !== undefined && own !== other) return `imports another wire: ${target}`
   if (to === from) return undefined
   const allowed = narrow[from]
   if (allowed !== undefined)

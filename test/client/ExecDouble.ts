@@ -14,7 +14,7 @@ import {
   type ExecSandboxRequest,
   type ExecSandboxRequestSchema,
   OpenShell,
-} from "../../src/wire/OpenShell.ts"
+} from "../../src/wire/openshell-v1/Generated.ts"
 
 interface Home {
   readonly home: string

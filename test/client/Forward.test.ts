@@ -11,7 +11,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { forward } from "../../src/client/Forward.ts"
 import { limits } from "../../src/domain/Limits.ts"
-import { SandboxPhase } from "../../src/wire/OpenShell.ts"
+import { SandboxPhase } from "../../src/wire/openshell-v1/Generated.ts"
 import { eventually, startPair } from "./Fixtures.ts"
 
 const listening = (server: Server): Effect.Effect<number, never, Scope.Scope> =>

@@ -16,8 +16,8 @@ import {
   type ServerConnection,
 } from "../../src/wire/grpc/GrpcServer.ts"
 import { methodPath, unaryHandler } from "../../src/wire/grpc/Typed.ts"
-import { Admin } from "../../src/wire/HoldfastV1.ts"
-import { OpenShell, type SandboxLogLineSchema, SandboxPhase } from "../../src/wire/OpenShell.ts"
+import { Admin } from "../../src/wire/holdfast-v1/Generated.ts"
+import { OpenShell, type SandboxLogLineSchema, SandboxPhase } from "../../src/wire/openshell-v1/Generated.ts"
 import { execHandlers } from "./ExecDouble.ts"
 import type { FarEnd } from "./FarEnd.ts"
 import { forwardHandler, type StreamEvent, type Watcher, watchHandler, wireOf } from "./StreamDouble.ts"

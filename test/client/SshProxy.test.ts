@@ -3,7 +3,7 @@ import { PassThrough } from "node:stream"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { sshProxy } from "../../src/client/SshProxy.ts"
-import { SandboxPhase } from "../../src/wire/OpenShell.ts"
+import { SandboxPhase } from "../../src/wire/openshell-v1/Generated.ts"
 import { Collector, startPair } from "./Fixtures.ts"
 
 /** Stands for the sandbox's SSH server: greets, echoes, says goodbye at the end of input. */

@@ -10,7 +10,7 @@ import {
   SandboxPhase,
   type SandboxSchema,
   type SandboxStreamEventSchema,
-} from "../../src/wire/OpenShell.ts"
+} from "../../src/wire/openshell-v1/Generated.ts"
 import { joinSocket } from "../../src/wire/RelayBridge.ts"
 import { serverLeg } from "../../src/wire/RelayLeg.ts"
 import type { FarEnd } from "./FarEnd.ts"

@@ -3,7 +3,7 @@ import { Chunk, Effect, Fiber, Option, Stream } from "effect"
 import { followSandbox } from "../../src/client/Follow.ts"
 import { GatewayClient } from "../../src/client/GatewayClient.ts"
 import { type WatchEvent, waitForPhase } from "../../src/client/Watch.ts"
-import { SandboxPhase } from "../../src/wire/OpenShell.ts"
+import { SandboxPhase } from "../../src/wire/openshell-v1/Generated.ts"
 import { eventually, startPair } from "./Fixtures.ts"
 import { GatewayDouble } from "./GatewayDouble.ts"
 

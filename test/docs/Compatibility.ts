@@ -2,7 +2,7 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf"
 import { methodPaths } from "../../src/api/Api.ts"
 import { methodPath } from "../../src/wire/grpc/Typed.ts"
-import { Inference, OpenShell } from "../../src/wire/OpenShell.ts"
+import { Inference, OpenShell } from "../../src/wire/openshell-v1/Generated.ts"
 import { code, page, table } from "./Markdown.ts"
 
 const refresh = "credential refresh strategies are not there; answers UNIMPLEMENTED with the feature's name"

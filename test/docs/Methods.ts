@@ -3,8 +3,8 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf"
 import { type Access, adminAccess, inferenceAccess, openShellAccess } from "../../src/api/Access.ts"
 import { methodPaths } from "../../src/api/Api.ts"
 import { methodPath } from "../../src/wire/grpc/Typed.ts"
-import { Admin } from "../../src/wire/HoldfastV1.ts"
-import { Inference, OpenShell } from "../../src/wire/OpenShell.ts"
+import { Admin } from "../../src/wire/holdfast-v1/Generated.ts"
+import { Inference, OpenShell } from "../../src/wire/openshell-v1/Generated.ts"
 import { code, page, table } from "./Markdown.ts"
 
 const callers = {

@@ -9,7 +9,7 @@ import {
   SupervisorMessageSchema,
   TcpForwardFrameSchema,
   WatchSandboxRequestSchema,
-} from "../../src/wire/OpenShell.ts"
+} from "../../src/wire/openshell-v1/Generated.ts"
 import type { Random } from "../simulation/kernel/Random.ts"
 import { randomBytes } from "./Mutate.ts"
 

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs"
 import path from "node:path"
 import { callUnary } from "../../src/wire/grpc/Typed.ts"
-import { OpenShell } from "../../src/wire/OpenShell.ts"
+import { OpenShell } from "../../src/wire/openshell-v1/Generated.ts"
 import { TestCluster } from "../kit/Cluster.ts"
 import { sh } from "../kit/Exec.ts"
 import { type EchoServer, echo, echoServer, openForward, sshToken } from "../kit/Forward.ts"

@@ -2,7 +2,7 @@
 import path from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { callUnary } from "../../src/wire/grpc/Typed.ts"
-import { OpenShell, SandboxPhase } from "../../src/wire/OpenShell.ts"
+import { OpenShell, SandboxPhase } from "../../src/wire/openshell-v1/Generated.ts"
 import { TestCluster, until } from "../kit/Cluster.ts"
 import { exec, sh } from "../kit/Exec.ts"
 import { type EchoServer, echo, echoServer, openForward, sshToken } from "../kit/Forward.ts"

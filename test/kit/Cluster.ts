@@ -8,8 +8,13 @@ import * as SandboxTokens from "../../src/auth/SandboxTokens.ts"
 import * as LocalCluster from "../../src/local/LocalCluster.ts"
 import { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
 import { callUnary } from "../../src/wire/grpc/Typed.ts"
-import { Admin } from "../../src/wire/HoldfastV1.ts"
-import { OpenShell, type Sandbox, SandboxPhase, type SandboxSpecSchema } from "../../src/wire/OpenShell.ts"
+import { Admin } from "../../src/wire/holdfast-v1/Generated.ts"
+import {
+  OpenShell,
+  type Sandbox,
+  SandboxPhase,
+  type SandboxSpecSchema,
+} from "../../src/wire/openshell-v1/Generated.ts"
 
 export interface TestClusterOptions {
   readonly replicas?: number

@@ -2,7 +2,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf"
 import type { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
 import { openTyped } from "../../src/wire/grpc/Typed.ts"
-import { type ExecSandboxRequestSchema, OpenShell } from "../../src/wire/OpenShell.ts"
+import { type ExecSandboxRequestSchema, OpenShell } from "../../src/wire/openshell-v1/Generated.ts"
 
 export interface ExecResult {
   readonly stdout: Buffer

@@ -5,7 +5,7 @@ import { Status } from "../../src/domain/Status.ts"
 import type { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
 import { GrpcError } from "../../src/wire/grpc/GrpcError.ts"
 import { callUnary, encodeMessage, methodPath } from "../../src/wire/grpc/Typed.ts"
-import { OpenShell, TcpForwardFrameSchema } from "../../src/wire/OpenShell.ts"
+import { OpenShell, TcpForwardFrameSchema } from "../../src/wire/openshell-v1/Generated.ts"
 import { RelayDuplex } from "../../src/wire/RelayDuplex.ts"
 import { clientLeg } from "../../src/wire/RelayLeg.ts"
 

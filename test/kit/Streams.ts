@@ -17,7 +17,7 @@ import {
   ExecSandboxInputSchema,
   OpenShell,
   TcpForwardFrameSchema,
-} from "../../src/wire/OpenShell.ts"
+} from "../../src/wire/openshell-v1/Generated.ts"
 import { RelayDuplex } from "../../src/wire/RelayDuplex.ts"
 import { clientLeg } from "../../src/wire/RelayLeg.ts"
 

@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto"
 import { connect, type Socket } from "node:net"
 import { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
 import { encodeMessage, methodPath, openTyped, type TypedCall } from "../../src/wire/grpc/Typed.ts"
-import { OpenShell, RelayFrameSchema, type RelayOpen } from "../../src/wire/OpenShell.ts"
+import { OpenShell, RelayFrameSchema, type RelayOpen } from "../../src/wire/openshell-v1/Generated.ts"
 import { joinSocket } from "../../src/wire/RelayBridge.ts"
 import { clientLeg } from "../../src/wire/RelayLeg.ts"
 

@@ -10,7 +10,7 @@ import {
   type RelayOpen,
   type SandboxLogLine,
   type SupervisorHello,
-} from "../../src/wire/OpenShell.ts"
+} from "../../src/wire/openshell-v1/Generated.ts"
 import { RelayDuplex } from "../../src/wire/RelayDuplex.ts"
 import { serverLeg } from "../../src/wire/RelayLeg.ts"
 

@@ -13,9 +13,9 @@ import {
 } from "@bufbuild/protobuf"
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt"
 import { describe, expect, it } from "vitest"
-import * as Holdfast from "../../src/wire/HoldfastV1.ts"
-import * as Wire from "../../src/wire/OpenShell.ts"
-import { ComputeDriver } from "../../src/wire/openshell-v1/gen/openshell/compute/v1/compute_driver_pb.js"
+import { ComputeDriver } from "../../src/wire/compute-v1/Generated.ts"
+import * as Holdfast from "../../src/wire/holdfast-v1/Generated.ts"
+import * as Wire from "../../src/wire/openshell-v1/Generated.ts"
 
 const numberOf = (schema: DescMessage, field: string): number | undefined =>
   schema.fields.find((candidate: DescField) => candidate.name === field)?.number

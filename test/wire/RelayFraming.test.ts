@@ -2,7 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { encodeFrame } from "../../src/wire/grpc/Framing.ts"
-import { RelayFrameSchema, TcpForwardFrameSchema } from "../../src/wire/OpenShell.ts"
+import { RelayFrameSchema, TcpForwardFrameSchema } from "../../src/wire/openshell-v1/Generated.ts"
 import { DataFrameDecoder, encodeDataHeader } from "../../src/wire/RelayFraming.ts"
 
 const maxMessageBytes = 1_048_576

@@ -15,7 +15,7 @@ import type {
   DriverSandboxSchema,
   GatewayListenerRequirement,
   WatchSandboxesEvent,
-} from "../openshell-v1/gen/openshell/compute/v1/compute_driver_pb.js"
+} from "./Generated.ts"
 
 const isList = (value: JsonValue): value is ReadonlyArray<JsonValue> => Array.isArray(value)
 

@@ -1,7 +1,7 @@
 /** The compute-driver contract: the twelve methods that a gateway calls. */
 import type { ComputeReference, ComputeRequest, DriverCapabilities } from "../../domain/Compute.ts"
 import { called } from "../grpc/Protobuf.ts"
-import { ComputeDriver } from "../openshell-v1/gen/openshell/compute/v1/compute_driver_pb.js"
+import { ComputeDriver } from "./Generated.ts"
 import {
   eventFromWire,
   presentSandbox,

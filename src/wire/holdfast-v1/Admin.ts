@@ -14,7 +14,7 @@ import {
   type GetClusterStatusResponse,
   type LocateSandboxResponse,
   type Replica,
-} from "../HoldfastV1.ts"
+} from "./Generated.ts"
 
 export type AdminMethod = keyof typeof Admin.method
 

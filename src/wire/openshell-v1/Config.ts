@@ -18,7 +18,7 @@ import {
   OpenShell,
   PolicySource,
   type UpdateConfigRequest,
-} from "../OpenShell.ts"
+} from "./Generated.ts"
 import {
   effectiveSettingOf,
   effectiveSettingToWire,

@@ -18,7 +18,7 @@ import type {
   SandboxRef,
 } from "../../domain/DraftPolicy.ts"
 import { called, served } from "../grpc/Protobuf.ts"
-import { type DraftHistoryEntry, OpenShell, type PolicyChunk } from "../OpenShell.ts"
+import { type DraftHistoryEntry, OpenShell, type PolicyChunk } from "./Generated.ts"
 import { policyOf, policyToWire, ruleOf, ruleToWire } from "./PolicyMessages.ts"
 
 const { method } = OpenShell

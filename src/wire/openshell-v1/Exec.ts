@@ -8,7 +8,7 @@ import {
   type ExecSandboxInput,
   type ExecSandboxInputSchema,
   OpenShell,
-} from "../OpenShell.ts"
+} from "./Generated.ts"
 
 const { method } = OpenShell
 

@@ -2,8 +2,8 @@
 import type { ForwardFrame, ForwardStart, RelayFrame } from "../../domain/Forward.ts"
 import type { RelayTarget } from "../../domain/Sandbox.ts"
 import { called, served } from "../grpc/Protobuf.ts"
-import type * as Wire from "../OpenShell.ts"
-import { OpenShell } from "../OpenShell.ts"
+import type * as Wire from "./Generated.ts"
+import { OpenShell } from "./Generated.ts"
 
 const { method } = OpenShell
 

@@ -1,7 +1,7 @@
 /** Health and identity (contract 2.1). */
 import type { CurrentUser, GatewayInfo, Health, SeenHealth } from "../../domain/Identity.ts"
 import { called, served } from "../grpc/Protobuf.ts"
-import { OpenShell, ServiceStatus } from "../OpenShell.ts"
+import { OpenShell, ServiceStatus } from "./Generated.ts"
 
 const { method } = OpenShell
 

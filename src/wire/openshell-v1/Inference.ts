@@ -8,7 +8,7 @@ import type {
   SeenRoute,
 } from "../../domain/Inference.ts"
 import { called, served } from "../grpc/Protobuf.ts"
-import { Inference } from "../OpenShell.ts"
+import { Inference } from "./Generated.ts"
 import { numberOf } from "./ProviderMessages.ts"
 
 const { method } = Inference

@@ -10,7 +10,7 @@ import {
   type SandboxStreamEvent,
   type SandboxStreamEventSchema,
   type WatchSandboxRequest,
-} from "../OpenShell.ts"
+} from "./Generated.ts"
 import {
   logLineOf,
   logLineToWire,

@@ -12,7 +12,7 @@ import {
   SandboxPolicy,
 } from "../../domain/Policy.ts"
 import type { EffectiveSetting, SettingValue } from "../../domain/SandboxConfig.ts"
-import type * as Wire from "../OpenShell.ts"
+import type * as Wire from "./Generated.ts"
 import {
   L7DenyRuleSchema,
   L7RuleSchema,
@@ -20,7 +20,7 @@ import {
   SandboxPolicySchema,
   SettingScope,
   PolicyStatus as WireStatus,
-} from "../OpenShell.ts"
+} from "./Generated.ts"
 
 /** The JSON of a message is its domain value: both leave out what is absent, false, zero or empty. */
 const reading = <Desc extends DescMessage, A, I>(desc: Desc, schema: Schema.Schema<A, I>) => {

@@ -2,7 +2,7 @@
 import { create } from "@bufbuild/protobuf"
 import { Internal, InvalidArgument } from "../../domain/Errors.ts"
 import { type Provider, type ProviderFields, type RefreshStatus, redacted } from "../../domain/Provider.ts"
-import * as Wire from "../OpenShell.ts"
+import * as Wire from "./Generated.ts"
 
 /** Throws InvalidArgument for what is not exact as a number. */
 export const numberOf = (value: bigint, field: string): number => {

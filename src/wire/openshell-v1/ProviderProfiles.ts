@@ -12,7 +12,7 @@ import type {
   SeenProfile,
 } from "../../domain/ProviderProfile.ts"
 import { called, served } from "../grpc/Protobuf.ts"
-import * as Wire from "../OpenShell.ts"
+import * as Wire from "./Generated.ts"
 
 const { method } = Wire.OpenShell
 

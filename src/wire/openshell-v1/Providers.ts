@@ -15,7 +15,7 @@ import type {
   ProviderEnvironment,
 } from "../../domain/ProviderEnvironment.ts"
 import { called, served } from "../grpc/Protobuf.ts"
-import { type AttachSandboxProviderRequest, OpenShell } from "../OpenShell.ts"
+import { type AttachSandboxProviderRequest, OpenShell } from "./Generated.ts"
 import {
   fieldsOf,
   fieldsToWire,

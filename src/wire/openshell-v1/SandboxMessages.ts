@@ -8,8 +8,8 @@ import type {
   SandboxSpec,
   SandboxTemplate,
 } from "../../domain/Sandbox.ts"
-import type * as Wire from "../OpenShell.ts"
-import { SandboxPolicySchema, SandboxPhase as WirePhase } from "../OpenShell.ts"
+import type * as Wire from "./Generated.ts"
+import { SandboxPolicySchema, SandboxPhase as WirePhase } from "./Generated.ts"
 
 const phases: { readonly [P in SandboxPhase]: WirePhase } = {
   Provisioning: WirePhase.PROVISIONING,

@@ -3,7 +3,7 @@ import { Internal, InvalidArgument } from "../../domain/Errors.ts"
 import type { Sandbox } from "../../domain/Sandbox.ts"
 import type { NewSandbox, SandboxName, SandboxQuery } from "../../domain/SandboxRequests.ts"
 import { called, served } from "../grpc/Protobuf.ts"
-import { type CreateSandboxRequest, OpenShell, type SandboxResponse } from "../OpenShell.ts"
+import { type CreateSandboxRequest, OpenShell, type SandboxResponse } from "./Generated.ts"
 import { sandboxOf, sandboxToWire, specOf, specToWire } from "./SandboxMessages.ts"
 
 const { method } = OpenShell

@@ -9,7 +9,7 @@ import {
   type ServiceQuery,
 } from "../../domain/Service.ts"
 import { called, served } from "../grpc/Protobuf.ts"
-import { OpenShell, type ServiceEndpointResponse } from "../OpenShell.ts"
+import { OpenShell, type ServiceEndpointResponse } from "./Generated.ts"
 
 const { method } = OpenShell
 

@@ -12,9 +12,8 @@ import type {
 } from "../../domain/Session.ts"
 import { called, served } from "../grpc/Protobuf.ts"
 import { encodeMessage } from "../grpc/Typed.ts"
-import type * as Extension from "../HoldfastV1.ts"
-import type * as Wire from "../OpenShell.ts"
-import { GatewayMessageSchema, OpenShell, type SupervisorMessageSchema } from "../OpenShell.ts"
+import type * as Wire from "./Generated.ts"
+import { GatewayMessageSchema, OpenShell, type SupervisorMessageSchema } from "./Generated.ts"
 
 type Payload<M extends { readonly payload?: unknown }> = NonNullable<M["payload"]>
 type GatewayPayload = Payload<MessageInitShape<typeof GatewayMessageSchema>>
@@ -29,7 +28,7 @@ const optional = <Key extends string, Value>(
   return result
 }
 
-const capabilitiesOf = (wire: Extension.SupervisorCapabilities): SupervisorCapabilities => ({
+const capabilitiesOf = (wire: Wire.SupervisorCapabilities): SupervisorCapabilities => ({
   connectionEpoch: Number(wire.connectionEpoch),
   instanceStartedAtMs: Number(wire.instanceStartedAtMs),
   resume: wire.resume,
@@ -87,12 +86,12 @@ const supervisorPayload = (message: SupervisorMessage): SupervisorPayload => {
   }
 }
 
-const adviceOf = ({ reconnectSpreadMs, configPollMs }: Extension.SessionAdvice): SessionAdvice => ({
+const adviceOf = ({ reconnectSpreadMs, configPollMs }: Wire.SessionAdvice): SessionAdvice => ({
   reconnectSpreadMs,
   configPollMs,
 })
 
-const termsOf = (wire: Extension.SessionTerms): SessionTerms => ({
+const termsOf = (wire: Wire.SessionTerms): SessionTerms => ({
   epoch: Number(wire.epoch),
   replica: wire.replica,
   reconnectDelayMs: wire.reconnectDelayMs,
@@ -104,7 +103,7 @@ const termsOf = (wire: Extension.SessionTerms): SessionTerms => ({
 const termsToWire = (terms: SessionTerms | undefined) =>
   optional("holdfast", terms === undefined ? undefined : { ...terms, epoch: BigInt(terms.epoch) })
 
-const fenceOf = ({ epoch, binding, stream }: Extension.RelayFence): RelayFence => ({
+const fenceOf = ({ epoch, binding, stream }: Wire.RelayFence): RelayFence => ({
   epoch: Number(epoch),
   binding,
   ...optional(

@@ -1,7 +1,7 @@
 /** SSH session tokens (contract 2.4). */
 import type { SshSession } from "../../domain/SshSession.ts"
 import { called, served } from "../grpc/Protobuf.ts"
-import { type CreateSshSessionResponse, OpenShell } from "../OpenShell.ts"
+import { type CreateSshSessionResponse, OpenShell } from "./Generated.ts"
 
 const { method } = OpenShell
 

@@ -1,7 +1,7 @@
 /** What supervisors ask besides their session: exit, environment, tokens (contract 2.1, 2.3, 2.7). */
 import type { IssuedToken, MainExit } from "../../domain/SupervisorCalls.ts"
 import { called, served } from "../grpc/Protobuf.ts"
-import { OpenShell } from "../OpenShell.ts"
+import { OpenShell } from "./Generated.ts"
 
 const { method } = OpenShell
 

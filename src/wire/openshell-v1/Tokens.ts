@@ -1,7 +1,7 @@
 /** Tokens of sandboxes (contract 2.1). */
 import type { IssuedToken, RefreshedToken, TokenRefresh } from "../../domain/SupervisorCalls.ts"
 import { served } from "../grpc/Protobuf.ts"
-import { OpenShell } from "../OpenShell.ts"
+import { OpenShell } from "./Generated.ts"
 
 const { method } = OpenShell
 

@@ -13,7 +13,7 @@ import {
   type WorkspacesQuery,
 } from "../../domain/Workspace.ts"
 import { called, served } from "../grpc/Protobuf.ts"
-import * as Wire from "../OpenShell.ts"
+import * as Wire from "./Generated.ts"
 
 const { method } = Wire.OpenShell
 

@@ -3,7 +3,11 @@ import type { MessageInitShape } from "@bufbuild/protobuf"
 import { limits } from "../../../src/domain/Limits.ts"
 import { Status } from "../../../src/domain/Status.ts"
 import { callUnary } from "../../../src/wire/grpc/Typed.ts"
-import { OpenShell, PolicyStatus, type UpdateConfigRequestSchema } from "../../../src/wire/OpenShell.ts"
+import {
+  OpenShell,
+  PolicyStatus,
+  type UpdateConfigRequestSchema,
+} from "../../../src/wire/openshell-v1/Generated.ts"
 import { nobody, refuses, type StatusRow, type StatusWorld } from "../../kit/StatusTable.ts"
 
 const { method } = OpenShell

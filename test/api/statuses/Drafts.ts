@@ -1,6 +1,6 @@
 /** Proposals for policies (contract 1.3). */
 import { Status } from "../../../src/domain/Status.ts"
-import { OpenShell } from "../../../src/wire/OpenShell.ts"
+import { OpenShell } from "../../../src/wire/openshell-v1/Generated.ts"
 import { refuses, type StatusRow } from "../../kit/StatusTable.ts"
 import { configured } from "./Config.ts"
 

@@ -2,7 +2,7 @@
 import { limits } from "../../../src/domain/Limits.ts"
 import { Status } from "../../../src/domain/Status.ts"
 import { callUnary } from "../../../src/wire/grpc/Typed.ts"
-import { Inference, OpenShell } from "../../../src/wire/OpenShell.ts"
+import { Inference, OpenShell } from "../../../src/wire/openshell-v1/Generated.ts"
 import { nobody, refuses, type StatusRow, type StatusWorld } from "../../kit/StatusTable.ts"
 
 const { method } = OpenShell

@@ -1,6 +1,6 @@
 /** Credentials, and what supervisors call (contract 1.3). */
 import { Status } from "../../../src/domain/Status.ts"
-import { OpenShell } from "../../../src/wire/OpenShell.ts"
+import { OpenShell } from "../../../src/wire/openshell-v1/Generated.ts"
 import { nobody, refuses, type StatusRow, type StatusWorld } from "../../kit/StatusTable.ts"
 
 const { method } = OpenShell

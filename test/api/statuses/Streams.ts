@@ -1,7 +1,7 @@
 /** SSH sessions, forwards and exec (contract 1.3). */
 import { limits } from "../../../src/domain/Limits.ts"
 import { Status } from "../../../src/domain/Status.ts"
-import { OpenShell } from "../../../src/wire/OpenShell.ts"
+import { OpenShell } from "../../../src/wire/openshell-v1/Generated.ts"
 import { nobody, refuses, type StatusRow, type StatusWorld } from "../../kit/StatusTable.ts"
 
 const { method } = OpenShell

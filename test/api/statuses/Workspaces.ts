@@ -1,6 +1,6 @@
 /** Workspaces and members (contract 1.3). */
 import { Status } from "../../../src/domain/Status.ts"
-import { OpenShell, WorkspaceRole } from "../../../src/wire/OpenShell.ts"
+import { OpenShell, WorkspaceRole } from "../../../src/wire/openshell-v1/Generated.ts"
 import { refuses, type StatusRow } from "../../kit/StatusTable.ts"
 
 const { method } = OpenShell

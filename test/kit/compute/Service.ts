@@ -8,15 +8,15 @@ import type { PublicError } from "../../../src/domain/Errors.ts"
 import { Status } from "../../../src/domain/Status.ts"
 import { Driver, type DriverObservation, type DriverSandbox } from "../../../src/driver/Driver.ts"
 import * as ProcessDriver from "../../../src/driver/ProcessDriver.ts"
-import { GrpcError, grpcError } from "../../../src/wire/grpc/GrpcError.ts"
-import type { MethodHandler } from "../../../src/wire/grpc/GrpcServer.ts"
-import { methodPath, streamingHandler, unaryHandler } from "../../../src/wire/grpc/Typed.ts"
 import {
   ComputeDriver,
   type DriverSandboxSchema,
   type WatchSandboxesEventSchema,
   type DriverSandbox as WireSandbox,
-} from "../../../src/wire/openshell-v1/gen/openshell/compute/v1/compute_driver_pb.js"
+} from "../../../src/wire/compute-v1/Generated.ts"
+import { GrpcError, grpcError } from "../../../src/wire/grpc/GrpcError.ts"
+import type { MethodHandler } from "../../../src/wire/grpc/GrpcServer.ts"
+import { methodPath, streamingHandler, unaryHandler } from "../../../src/wire/grpc/Typed.ts"
 import { type Record, Records } from "./Records.ts"
 
 type SandboxInit = MessageInitShape<typeof DriverSandboxSchema>

@@ -15,7 +15,7 @@ import {
   type RelayOpen,
   type SupervisorMessage,
   SupervisorMessageSchema,
-} from "../../../src/wire/OpenShell.ts"
+} from "../../../src/wire/openshell-v1/Generated.ts"
 import { RelayDuplex } from "../../../src/wire/RelayDuplex.ts"
 import type { Cluster } from "../cluster/Cluster.ts"
 import type { Replica } from "../cluster/Replica.ts"

@@ -9,7 +9,7 @@ import {
   streamingHandler,
   unaryHandler,
 } from "../../../src/wire/grpc/Typed.ts"
-import { OpenShell, ServiceStatus } from "../../../src/wire/OpenShell.ts"
+import { OpenShell, ServiceStatus } from "../../../src/wire/openshell-v1/Generated.ts"
 import { connectTo, startServer } from "./TestServer.ts"
 
 const methods = {
