@@ -369,12 +369,17 @@ export const limitsTable = {
     "ms",
     "after the change feed was interrupted, changes this recent are told again; older ones have been found by polling",
   ],
-  draftChunks: [256, "chunks", "proposals kept per sandbox; the oldest decided ones go first"],
+  policyRuleName: [253, "characters", "OpenShell 0.0.111 names of other objects"],
+  policyAnnotationBytes: [8_192, "bytes", "of one version; a list of all that are kept must fit an answer"],
+  policyErrorLength: [2_048, "characters", "what a supervisor says of a policy; what is longer is cut"],
+  draftChunks: [128, "chunks", "proposals kept per sandbox; the oldest decided ones go first"],
   draftEvents: [512, "entries", "history of proposals kept per sandbox"],
   draftSubmission: [64, "chunks", "proposals of one submission"],
-  draftTextLength: [4_096, "characters", "rationale and notes of a proposal; what is longer is cut"],
+  draftRuleBytes: [8_192, "bytes", "one proposed rule; all that are kept must fit an answer"],
+  draftTextLength: [2_048, "characters", "rationale and notes of a proposal; what is longer is cut"],
+  draftDenials: [16, "ids", "denials that a proposal names; further ones are left out"],
   draftReviewBytes: [
-    2_097_152,
+    524_288,
     "bytes",
     "policies that a reading of proposals shows beside them; beyond, only their hashes: the answer must fit a client",
   ],
@@ -658,7 +663,11 @@ export const limitsTable = {
 
   // client library and command line
   policyWaitPollMs: [500, "ms", "pause between looks at whether a sandbox has answered for its policy"],
-  policyWaitMs: [60_000, "ms", "a supervisor of OpenShell's polls every 10 s; longer than that something is wrong"],
+  policyWaitMs: [
+    60_000,
+    "ms",
+    "a supervisor of OpenShell's polls every 10 s; longer than that something is wrong",
+  ],
   clientCallTimeoutMs: [30_000, "ms", "a unary call; twice the wait for a session"],
   clientConnectTimeoutMs: [
     3_000,
@@ -744,6 +753,11 @@ export const limitsTable = {
   supervisorStopMs: [5_000, "ms", "from SIGTERM to the end of a supervisor"],
   groupPollMs: [20, "ms", "how often a group that was told to end is looked at"],
   mainDrainMs: [1_000, "ms", "attached terminals get the last output of a main process for this long"],
+  mainGoodbyeMs: [
+    5_000,
+    "ms",
+    "attached terminals answer to the end of a main process within this, on slow links too",
+  ],
   childQuietMs: [500, "ms", "output silent this long after the exit is held by background processes only"],
   ptyQuietMs: [100, "ms", "a terminal silent this long after the exit is closed as sshd does"],
   ptyWriteRetryMs: [5, "ms", "a terminal whose input queue is full is tried again"],

@@ -130,7 +130,7 @@ const supervise = (
 
     const code = exitCode(yield* Effect.promise(() => main.exited))
     yield* Effect.logInfo("main process ended").pipe(Effect.annotateLogs({ exitCode: code }))
-    yield* Effect.promise(() => main.drained).pipe(Effect.timeout(limits.mainDrainMs), Effect.ignore)
+    yield* Effect.promise(() => main.drained).pipe(Effect.timeout(limits.mainGoodbyeMs), Effect.ignore)
     yield* Effect.promise(() => streams.close("the sandbox's main process has ended"))
     yield* Fiber.interrupt(session)
     yield* reportExit(link, identity, code)

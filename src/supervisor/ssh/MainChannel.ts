@@ -33,10 +33,17 @@ export const serveMain = (
   let over = false
   let writing = false
 
-  const finish = (): void => {
+  const leave = (): void => {
     if (over) return
     over = true
     attachment?.detach()
+    channel.end()
+  }
+  /** Attached until the client has answered: the supervisor ends after this, and cuts what is still on its way. */
+  const finish = (): void => {
+    if (over) return
+    over = true
+    channel.once("close", () => attachment?.detach())
     channel.end()
   }
   /** One write at a time over both streams of the channel. */
@@ -71,7 +78,7 @@ export const serveMain = (
     }
     if (detached) {
       channel.exit(0)
-      finish()
+      leave()
     }
   }
 
@@ -85,7 +92,7 @@ export const serveMain = (
   if (attachment === undefined) {
     channel.stderr.write(notices.full, () => {
       channel.exit(1)
-      finish()
+      leave()
     })
     return undefined
   }

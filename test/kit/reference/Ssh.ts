@@ -5,6 +5,7 @@ import { connect, createServer } from "node:net"
 import { constants } from "node:os"
 import { spawn as spawnPty } from "@lydell/node-pty"
 import ssh2, { type Connection, type ServerChannel, type Session } from "ssh2"
+import { forgetSentChunk } from "../../../src/supervisor/ssh/Ssh2Quirks.ts"
 import { bytes, type Main, type Watcher } from "./Main.ts"
 
 const { Server, utils } = ssh2
@@ -91,15 +92,32 @@ const onPipes = (
   })
   child.stdin.on("error", () => {})
   channel.pipe(child.stdin)
-  child.stdout.pipe(channel, { end: false })
-  child.stderr.pipe(channel.stderr, { end: false })
   let ended = false
+  let unsent = 0
+  let leave: (() => void) | undefined
+  // The library forgets what still waits for the window of a channel that is ended.
+  for (const [source, target] of [
+    [child.stdout, channel],
+    [child.stderr, channel.stderr],
+  ] as const)
+    source.on("data", (chunk: Buffer) => {
+      unsent += 1
+      source.pause()
+      target.write(chunk, () => {
+        forgetSentChunk(channel)
+        unsent -= 1
+        source.resume()
+        if (unsent === 0) leave?.()
+      })
+    })
   child.once("close", (code, signal) => {
     ended = true
-    if (code === null && signal !== null) {
-      channel.exit(signal.slice(3), false, "")
+    leave = () => {
+      if (code === null && signal !== null) channel.exit(signal.slice(3), false, "")
+      else channel.exit(code ?? 1)
       channel.end()
-    } else finish(channel, code ?? 1)
+    }
+    if (unsent === 0) leave()
   })
   const signal = (name: NodeJS.Signals): void => {
     if (!ended) killGroup(child.pid, name)
