@@ -3,7 +3,6 @@ import { chmod, mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { Effect, Layer, type Scope } from "effect"
-import pg from "pg"
 import * as SandboxTokens from "../../auth/SandboxTokens.ts"
 import type { Endpoint } from "../../client/Endpoint.ts"
 import { limits } from "../../domain/Limits.ts"
@@ -14,6 +13,7 @@ import * as Settings from "../../local/ReplicaSettings.ts"
 import { DrillError, failed } from "../DrillError.ts"
 import * as Fleet from "../fleet/Fleet.ts"
 import type { FleetReport } from "../fleet/FleetSpec.ts"
+import { transactionsOf } from "../watch/Transactions.ts"
 import * as PacketLinks from "./PacketLinks.ts"
 import * as ProxyLinks from "./ProxyLinks.ts"
 import type { Controls, Links, Site } from "./Site.ts"
@@ -57,24 +57,6 @@ const tlsEndpoint = ({
       return { url: addressOf(frontDoor, { url: frontDoor, tls }), tls }
     },
     catch: (cause) => new DrillError({ message: `no certificate authority: ${cause}` }),
-  })
-
-/** Counted by Postgres itself, for all databases; a backend reports once a second. */
-const transactionsOf = (url: string): Effect.Effect<number, DrillError> =>
-  Effect.tryPromise({
-    try: async () => {
-      const client = new pg.Client({ connectionString: url })
-      await client.connect()
-      try {
-        const { rows } = await client.query<{ readonly count: string }>(
-          "SELECT sum(xact_commit + xact_rollback) AS count FROM pg_stat_database",
-        )
-        return Number(rows[0]?.count ?? 0)
-      } finally {
-        await client.end()
-      }
-    },
-    catch: (cause) => new DrillError({ message: `the database does not count its transactions: ${cause}` }),
   })
 
 const controlsOf = (cluster: LocalCluster.LocalCluster, links: Links | undefined): Controls => {

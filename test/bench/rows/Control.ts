@@ -3,9 +3,9 @@ import { chmod, mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { Effect, Schema, type Scope } from "effect"
-import pg from "pg"
 import { insertFleet } from "../../../src/drill/fleet/FleetRecords.ts"
 import { fleetId, fleetName } from "../../../src/drill/fleet/FleetSpec.ts"
+import { transactionsOf } from "../../../src/drill/watch/Transactions.ts"
 import * as LocalCluster from "../../../src/local/LocalCluster.ts"
 import { BenchError, failed } from "../BenchError.ts"
 import { cpuBetween, cpuTimes, perUnit } from "../Cpu.ts"
@@ -29,23 +29,6 @@ interface Control {
   /** So far, those of everybody; a backend reports once a second. */
   readonly transactions: Effect.Effect<number, BenchError>
 }
-
-const transactionsOf = (url: string): Effect.Effect<number, BenchError> =>
-  Effect.tryPromise({
-    try: async () => {
-      const client = new pg.Client({ connectionString: url })
-      await client.connect()
-      try {
-        const { rows } = await client.query<{ readonly count: string }>(
-          "SELECT sum(xact_commit + xact_rollback) AS count FROM pg_stat_database",
-        )
-        return Number(rows[0]?.count ?? 0)
-      } finally {
-        await client.end()
-      }
-    },
-    catch: failed("the database does not count its transactions"),
-  })
 
 /** A cluster without a driver, and records of sandboxes that nobody runs. */
 const start = ({ sizes, ...options }: Options): Effect.Effect<Control, BenchError, Scope.Scope> =>
@@ -76,7 +59,7 @@ const start = ({ sizes, ...options }: Options): Effect.Effect<Control, BenchErro
       names: all.map((index) => fleetName(prefix, index)),
       ids: all.map((index) => fleetId(prefix, index)),
       pids: Object.fromEntries(cluster.replicas().map(({ name, pid }) => [name, pid ?? 0])),
-      transactions: transactionsOf(postgres.url),
+      transactions: Effect.mapError(transactionsOf(postgres.url), failed("no count of transactions")),
     }
   })
 
