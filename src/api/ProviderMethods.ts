@@ -119,8 +119,13 @@ const agreeWithHolders = (provider: StoredProvider) =>
     const providers = yield* Providers
     const attachments = yield* Attachments
     const holders = yield* attachments.holders(provider.workspace, provider.name)
+    const names = new Set(holders.flatMap(({ spec }) => spec.providers))
+    const beside = yield* providers.held(provider.workspace, [...names])
     for (const { spec } of holders)
-      yield* together(spec.providers, yield* providers.held(provider.workspace, spec.providers))
+      yield* together(
+        spec.providers,
+        beside.filter(({ name }) => spec.providers.includes(name)),
+      )
     yield* attachments.announce(holders.map(({ id }) => id))
   })
 

@@ -7,9 +7,10 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { Context, Effect, Layer } from "effect"
 import type { Unavailable } from "../domain/Errors.ts"
 import type { Sandbox } from "../domain/Sandbox.ts"
-import { makeAnnounce } from "./Announce.ts"
-import type { Database } from "./Database.ts"
+import { announcement } from "./Announce.ts"
+import { Database } from "./Database.ts"
 import { decodeRows } from "./SandboxRow.ts"
+import { schemaName } from "./SchemaName.ts"
 import { guard } from "./SqlErrors.ts"
 
 export class Attachments extends Context.Tag("holdfast/Attachments")<
@@ -27,7 +28,7 @@ export class Attachments extends Context.Tag("holdfast/Attachments")<
 
 const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  const announce = yield* makeAnnounce
+  const database = yield* Database
 
   // The spec is text (it may hold U+0000, which Postgres' JSON functions refuse): narrowed here, decided below.
   const holders = (workspace: string, provider: string) => {
@@ -39,14 +40,20 @@ const make = Effect.gen(function* () {
     )
   }
 
+  const announce = (sandboxIds: ReadonlyArray<string>) => {
+    if (sandboxIds.length === 0) return Effect.void
+    if (database.dialect === "sqlite")
+      return Effect.forEach(sandboxIds, (sandboxId) => database.publish({ kind: "config", sandboxId }), {
+        discard: true,
+      })
+    const payloads = sandboxIds.map((id) => announcement("config", id))
+    return sql`SELECT pg_notify(${schemaName(database.clusterId)}, payload)
+      FROM unnest(${payloads}::text[]) AS payload`
+  }
+
   return Attachments.of({
     holders: (workspace, provider) => holders(workspace, provider).pipe(guard("provider holders")),
-    announce: (sandboxIds) =>
-      Effect.forEach(
-        sandboxIds,
-        (id) => announce("config", id, sql<object>`SELECT id FROM sandboxes WHERE id = ${id}`),
-        { discard: true },
-      ).pipe(guard("provider announce")),
+    announce: (sandboxIds) => announce(sandboxIds).pipe(Effect.asVoid, guard("provider announce")),
   })
 })
 
