@@ -2,6 +2,7 @@
 import { Effect, Option } from "effect"
 import { LimitReached } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
+import type { Sandbox } from "../domain/Sandbox.ts"
 import type { WatchEvent, WatchQuery } from "../domain/SandboxRequests.ts"
 import { Changes } from "../store/Changes.ts"
 import { Events } from "../store/Events.ts"
@@ -21,27 +22,30 @@ const keepsUp = (dropped: number): Effect.Effect<void, LimitReached> =>
 const watchSandbox = streaming(access.watchSandbox, (exchange: Exchange<WatchQuery, WatchEvent>, caller) =>
   Effect.gen(function* () {
     const request = yield* receive(exchange)
-    const sandbox = yield* sandboxById(caller, request?.sandboxId ?? "", "id is required")
-    if (request === undefined) return
+    const id = request?.sandboxId ?? ""
     const changes = yield* Changes
+    // Subscribe before reading, so that nothing falls between the snapshot and the first change.
+    const subscription = yield* changes.subscribe(id)
+    const sandbox = yield* sandboxById(caller, id, "id is required")
+    if (request === undefined) return
     const sandboxes = yield* Sandboxes
     const logs = yield* Logs
     const events = yield* Events
-    const { id } = sandbox
-    // Subscribe before reading, so that nothing falls between the snapshot and the first change.
-    const subscription = yield* changes.subscribe(id)
 
     let seenVersion = -1
     /** Sends the row if it changed; true once the stream is over. */
-    const sendStatus = Effect.gen(function* () {
-      const row = Option.getOrUndefined(yield* sandboxes.get(id))
-      if (row === undefined) return true
-      if (row.resourceVersion !== seenVersion) {
-        seenVersion = row.resourceVersion
-        yield* send(exchange, { _tag: "Status", sandbox: row })
-      }
-      return request.stopOnTerminal && row.status.phase === "Ready"
-    })
+    const show = (row: Sandbox) =>
+      Effect.gen(function* () {
+        if (row.resourceVersion !== seenVersion) {
+          seenVersion = row.resourceVersion
+          yield* send(exchange, { _tag: "Status", sandbox: row })
+        }
+        return request.stopOnTerminal && row.status.phase === "Ready"
+      })
+    const sendStatus = Effect.flatMap(
+      sandboxes.get(id),
+      Option.match({ onNone: () => Effect.succeed(true), onSome: show }),
+    )
 
     const filter = {
       sinceMs: request.logSinceMs,
@@ -70,7 +74,7 @@ const watchSandbox = streaming(access.watchSandbox, (exchange: Exchange<WatchQue
 
     exchange.call.sendHeaders()
     // The snapshot is the first event, whatever is followed.
-    if (yield* sendStatus) return
+    if (yield* show(sandbox)) return
     if (request.followLogs) {
       const lines = request.logTailLines === 0 ? limits.logTailDefault : request.logTailLines
       const tail = yield* logs.tail(id, { ...filter, lines })
