@@ -5,9 +5,10 @@
  */
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
-import { createWebSocketStream, WebSocket, WebSocketServer } from "ws"
+import { WebSocket, WebSocketServer } from "ws"
 import { limits } from "../../domain/Limits.ts"
 import type { ClientTlsOptions } from "./GrpcClient.ts"
+import { WebSocketDuplex } from "./WebSocketDuplex.ts"
 
 export const tunnelPath = "/holdfast/v1/stream"
 
@@ -17,10 +18,9 @@ const protocol = "holdfast.h2.v1"
 /** Compressing what may be encrypted bytes costs time and tells secrets by their length. */
 const plain = { perMessageDeflate: false, maxPayload: limits.tunnelMessageBytes } as const
 
-/** Whole frames at a time: neither side is asked to decode text. */
 const duplexOf = (socket: WebSocket): Duplex => {
-  const duplex = createWebSocketStream(socket, { highWaterMark: limits.relayBufferBytes })
-  duplex.on("error", () => duplex.destroy())
+  const duplex = new WebSocketDuplex(socket)
+  duplex.on("error", () => undefined)
   return duplex
 }
 
