@@ -18,18 +18,17 @@ export type SettingMap = typeof SettingMap.Type
 /** A policy setting of this key stands for the global policy; it is set as a policy, never as a value. */
 export const policySettingKey = "policy"
 
+export type SettingKind =
+  | { readonly type: "bool" }
+  | { readonly type: "string"; readonly oneOf: ReadonlyArray<string> }
+
 /** The settings that exist (wire contract 3.10), with their type and, for strings, what they may be. */
-export const registeredSettings: Readonly<
-  Record<
-    string,
-    { readonly type: "bool" } | { readonly type: "string"; readonly oneOf: ReadonlyArray<string> }
-  >
-> = {
-  providers_v2_enabled: { type: "bool" },
-  ocsf_json_enabled: { type: "bool" },
-  agent_policy_proposals_enabled: { type: "bool" },
-  proposal_approval_mode: { type: "string", oneOf: ["manual", "auto"] },
-}
+export const registeredSettings: ReadonlyMap<string, SettingKind> = new Map<string, SettingKind>([
+  ["providers_v2_enabled", { type: "bool" }],
+  ["ocsf_json_enabled", { type: "bool" }],
+  ["agent_policy_proposals_enabled", { type: "bool" }],
+  ["proposal_approval_mode", { type: "string", oneOf: ["manual", "auto"] }],
+])
 
 export interface EffectiveSetting {
   /** Absent: set nowhere. */

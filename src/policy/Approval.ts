@@ -9,7 +9,7 @@ import { Drafts } from "../store/Drafts.ts"
 import type { DraftChange } from "../store/DraftWrites.ts"
 import { materialised, retrying } from "./OwnHead.ts"
 import { ProviderContribution } from "./ProviderContribution.ts"
-import { applied, type InForce, proposalRefusal, reviewTokenOf, undone } from "./Review.ts"
+import { applied, cut, type InForce, proposalRefusal, reviewTokenOf, undone } from "./Review.ts"
 import { changePolicy, globalPolicyInForce } from "./Updates.ts"
 
 interface Standing {
@@ -176,12 +176,13 @@ export const approveAll = (sandbox: Sandbox, { approvals, includeSecurityFlagged
     }),
   )
 
-export const reject = (sandbox: Sandbox, chunkId: string, reason: string) =>
+export const reject = (sandbox: Sandbox, chunkId: string, given: string) =>
   retrying(
     "draft rejection",
     Effect.gen(function* () {
       const now = yield* standing(sandbox)
       const chunk = yield* chunkOf(now, chunkId, "pending")
+      const reason = cut(given)
       const rejected: DraftChunk = {
         ...chunk,
         status: "rejected",

@@ -24,7 +24,7 @@ export const effectiveSettings = (
   own: SettingMap,
 ): Readonly<Record<string, EffectiveSetting>> =>
   Object.fromEntries(
-    Object.keys(registeredSettings).map((key): readonly [string, EffectiveSetting] => {
+    [...registeredSettings.keys()].map((key): readonly [string, EffectiveSetting] => {
       const everywhere = global[key]
       const here = own[key]
       if (everywhere !== undefined) return [key, { value: everywhere, scope: "global" }]

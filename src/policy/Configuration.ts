@@ -98,7 +98,7 @@ const make = Effect.gen(function* () {
     configs.heads(globalScope),
     ({ global }): GatewayConfig => ({
       settings: Object.fromEntries(
-        Object.keys(registeredSettings).map((key) => [key, global.settings[key]] as const),
+        [...registeredSettings.keys()].map((key) => [key, global.settings[key]] as const),
       ),
       settingsRevision: global.settingsRevision,
     }),

@@ -45,6 +45,11 @@ export const contentRefusal = (policy: SandboxPolicy): string | undefined => {
     return `policy exceeds ${limits.policyBytes} bytes`
   const unsafe = unsafeContent(policy)
   if (unsafe.length > 0) return `policy contains unsafe content: ${unsafe.join("; ")}`
+  const badName = Object.keys(policy.networkPolicies ?? {}).find(
+    (name) => name === "" || name.length > limits.policyRuleName || name === "__proto__",
+  )
+  if (badName !== undefined)
+    return `network policy names have 1 to ${limits.policyRuleName} characters; ${shown(badName)} is none`
   const badPort = Object.values(policy.networkPolicies ?? {})
     .flatMap(({ endpoints = [] }) => endpoints)
     .flatMap(({ port = 0, ports = [] }) => [port, ...ports])

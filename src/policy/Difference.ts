@@ -21,9 +21,9 @@ export const difference = (
   const old = rulesOf(before)
   const now = rulesOf(after)
   return {
-    addedRules: Object.keys(now).filter((name) => old[name] === undefined),
-    removedRules: Object.keys(old).filter((name) => now[name] === undefined),
-    changedRules: Object.keys(now).filter((name) => old[name] !== undefined && !same(old[name], now[name])),
+    addedRules: Object.keys(now).filter((name) => !Object.hasOwn(old, name)),
+    removedRules: Object.keys(old).filter((name) => !Object.hasOwn(now, name)),
+    changedRules: Object.keys(now).filter((name) => Object.hasOwn(old, name) && !same(old[name], now[name])),
     changedSections: sections.filter((name) => !same(before?.[name], after?.[name])),
   }
 }

@@ -9,7 +9,7 @@ import type {
   PolicyOperation,
   SandboxPolicy,
 } from "../domain/Policy.ts"
-import { isAt, mergeRules, union, withoutBinary, withoutEndpoint } from "./Rules.ts"
+import { isAt, mergeRules, ruleNamed, union, withoutBinary, withoutEndpoint } from "./Rules.ts"
 
 type Merged = Either.Either<SandboxPolicy, InvalidArgument>
 
@@ -32,11 +32,11 @@ export const replaceRule = (
 }
 
 /** What the shorthand of an HTTP endpoint stands for, so that rules can be added to it. */
-const shorthand: Readonly<Record<string, ReadonlyArray<string>>> = {
-  "read-only": ["GET", "HEAD", "OPTIONS"],
-  "read-write": ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH"],
-  full: ["*"],
-}
+const shorthand: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
+  ["read-only", ["GET", "HEAD", "OPTIONS"]],
+  ["read-write", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH"]],
+  ["full", ["*"]],
+])
 
 const isInspected = ({ protocol = "" }: NetworkEndpoint): boolean => protocol !== "" && protocol !== "tcp"
 
@@ -46,7 +46,7 @@ const withAllowRules = (
 ): Either.Either<NetworkEndpoint, InvalidArgument> => {
   const { access = "", ...rest } = endpoint
   if (access === "") return Either.right({ ...endpoint, rules: union(endpoint.rules, rules) })
-  const methods = endpoint.protocol === "rest" ? shorthand[access] : undefined
+  const methods = endpoint.protocol === "rest" ? shorthand.get(access) : undefined
   if (methods === undefined)
     return refuse(
       `endpoint ${endpoint.host} has access '${access}', which stands for no list of rules; give it explicit rules first`,
@@ -92,7 +92,7 @@ const apply = (policy: SandboxPolicy, operation: PolicyOperation): Merged => {
       const { ruleName, rule } = operation
       if (ruleName === "") return refuse("add_rule: rule_name is required")
       if ((rule.endpoints ?? []).length === 0) return refuse(`add_rule: rule '${ruleName}' needs an endpoint`)
-      const known = rules[ruleName]
+      const known = ruleNamed(rules, ruleName)
       return Either.right(
         withRules(policy, {
           ...rules,
@@ -119,7 +119,7 @@ const apply = (policy: SandboxPolicy, operation: PolicyOperation): Merged => {
         ? refuse("remove_rule: rule_name is required")
         : Either.right(withRules(policy, replaceRule(rules, operation.ruleName, undefined)))
     case "removeBinary": {
-      const rule = rules[operation.ruleName]
+      const rule = ruleNamed(rules, operation.ruleName)
       if (rule === undefined) return Either.right(policy)
       return Either.right(
         withRules(policy, { ...rules, [operation.ruleName]: withoutBinary(rule, operation.binaryPath) }),

@@ -5,7 +5,7 @@ import { limits } from "../domain/Limits.ts"
 import { type PolicyRevision, SandboxPolicy } from "../domain/Policy.ts"
 import type { Sandbox } from "../domain/Sandbox.ts"
 import type { Head } from "../store/ConfigRows.ts"
-import { Configs, type HeadMoved, type Heads } from "../store/Configs.ts"
+import { Configs, HeadMoved, type Heads } from "../store/Configs.ts"
 import { policyHash } from "./Canonical.ts"
 
 const decode = Schema.decodeUnknownOption(SandboxPolicy)
@@ -45,21 +45,15 @@ export const retrying = <A, E, R>(
   attempt: Effect.Effect<A, E | HeadMoved, R>,
 ): Effect.Effect<A, Exclude<E, HeadMoved> | Conflict, R> =>
   attempt.pipe(
-    Effect.retry({
-      times: limits.configAttempts - 1,
-      while: (error) => isMoved(error),
-    }),
-    Effect.catchIf(isMoved, () =>
-      Effect.fail(
-        new Conflict({
-          message: `${what} failed due to concurrent modification after ${limits.configAttempts} attempts`,
-        }),
-      ),
+    Effect.retry({ times: limits.configAttempts - 1, while: (error) => error instanceof HeadMoved }),
+    Effect.mapError((error) =>
+      error instanceof HeadMoved
+        ? new Conflict({
+            message: `${what} failed due to concurrent modification (current resource_version: ${error.current})`,
+          })
+        : (error as Exclude<E, HeadMoved>),
     ),
-  ) as Effect.Effect<A, Exclude<E, HeadMoved> | Conflict, R>
-
-const isMoved = (error: unknown): error is HeadMoved =>
-  typeof error === "object" && error !== null && "_tag" in error && error._tag === "HeadMoved"
+  )
 
 /** The heads of a sandbox and of the gateway, after the policy of its creation is stored as version 1. */
 export const materialised = (

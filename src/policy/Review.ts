@@ -11,7 +11,7 @@ import { canonical, hashOf, policyHash, same } from "./Canonical.ts"
 import { composePolicy } from "./Compose.ts"
 import { contentRefusal } from "./Content.ts"
 import { replaceRule, withRules } from "./Merge.ts"
-import { mergeRules, subtractRule } from "./Rules.ts"
+import { mergeRules, ruleNamed, subtractRule } from "./Rules.ts"
 
 const emptyPolicy: SandboxPolicy = { version: 1 }
 
@@ -23,14 +23,14 @@ export const applied = (
   { ruleName, proposedRule }: Pick<DraftChunk, "ruleName" | "proposedRule">,
 ): { readonly policy: SandboxPolicy; readonly before: NetworkRule | undefined } => {
   const base = policy ?? emptyPolicy
-  const before = rulesOf(base)[ruleName]
+  const before = ruleNamed(base.networkPolicies, ruleName)
   const rule = before === undefined ? proposedRule : mergeRules(before, proposedRule)
   return { policy: withRules(base, { ...rulesOf(base), [ruleName]: rule }), before }
 }
 
 /** The policy without what the approved proposal brought. */
 export const undone = (policy: SandboxPolicy, chunk: DraftChunk): SandboxPolicy => {
-  const rule = rulesOf(policy)[chunk.ruleName]
+  const rule = ruleNamed(policy.networkPolicies, chunk.ruleName)
   if (rule === undefined) return policy
   return withRules(
     policy,
@@ -43,6 +43,8 @@ export const proposalRefusal = (ruleName: string, rule: NetworkRule | undefined)
   if (ruleName === "") return "rule_name is required"
   if (ruleName.startsWith(providerRulePrefix)) return `rule name '${ruleName}' is reserved`
   if (rule === undefined || (rule.endpoints ?? []).length === 0) return `rule '${ruleName}' needs an endpoint`
+  if (Buffer.byteLength(canonical(rule)) > limits.draftRuleBytes)
+    return `rule '${ruleName}' exceeds ${limits.draftRuleBytes} bytes`
   return contentRefusal({ version: 1, networkPolicies: { [ruleName]: rule } })
 }
 
@@ -88,7 +90,7 @@ export const reviewed = (
   })
 }
 
-const cut = (text: string): string => text.slice(0, limits.draftTextLength)
+export const cut = (text: string): string => text.slice(0, limits.draftTextLength)
 
 export const newChunk = (
   id: string,
@@ -102,7 +104,9 @@ export const newChunk = (
   rationale: cut(proposed.rationale),
   securityNotes: cut(proposed.securityNotes),
   confidence: Number.isFinite(proposed.confidence) ? proposed.confidence : 0,
-  denialSummaryIds: proposed.denialSummaryIds.slice(0, limits.mapEntries).map(cut),
+  denialSummaryIds: proposed.denialSummaryIds
+    .slice(0, limits.draftDenials)
+    .map((id) => id.slice(0, limits.policyRuleName)),
   createdAtMs: nowMs,
   decidedAtMs: 0,
   stage: cut(proposed.stage),

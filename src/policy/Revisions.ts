@@ -65,6 +65,12 @@ export const reportStatus = (sandbox: Sandbox, { version, status, loadError }: P
       return yield* new InvalidArgument({ message: "status must be LOADED or FAILED" })
     const configs = yield* Configs
     const scope = yield* scopeOf(sandbox)
-    if (!(yield* configs.report(scope, version, { status, loadError }))) return yield* missing()
+    if (
+      !(yield* configs.report(scope, version, {
+        status,
+        loadError: loadError.slice(0, limits.policyErrorLength),
+      }))
+    )
+      return yield* missing()
     if (status === "loaded") yield* markLoaded(sandbox.id, version)
   })

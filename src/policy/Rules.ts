@@ -1,6 +1,10 @@
 /** Network rules and their endpoints: which are the same, and how two become one. */
-import type { NetworkBinary, NetworkEndpoint, NetworkRule } from "../domain/Policy.ts"
+import type { NetworkBinary, NetworkEndpoint, NetworkRule, NetworkRules } from "../domain/Policy.ts"
 import { canonical, same } from "./Canonical.ts"
+
+/** The rule of that name; `constructor` is a name like any other. */
+export const ruleNamed = (rules: NetworkRules | undefined, name: string): NetworkRule | undefined =>
+  rules !== undefined && Object.hasOwn(rules, name) ? rules[name] : undefined
 
 /** Without fields that say nothing: as the wire would give it back. */
 const compact = <T extends object>(value: T): T => {

@@ -8,7 +8,7 @@ import {
 } from "../domain/SandboxConfig.ts"
 
 const valueRefusal = (key: string, value: SettingValue): string | undefined => {
-  const wanted = registeredSettings[key]
+  const wanted = registeredSettings.get(key)
   if (wanted === undefined) return `unknown setting key '${key}'`
   if (wanted.type !== value.type)
     return `setting '${key}' expects a ${wanted.type} value, not a ${value.type} value`
@@ -24,8 +24,8 @@ export const settingRefusal = ({
   deleteSetting,
 }: ConfigUpdate): string | undefined => {
   if (key === policySettingKey) return `reserved key '${policySettingKey}': set it as a policy`
-  if (registeredSettings[key] === undefined)
-    return `unknown setting key '${key}'; known keys: ${Object.keys(registeredSettings).join(", ")}`
+  if (!registeredSettings.has(key))
+    return `unknown setting key '${key}'; known keys: ${[...registeredSettings.keys()].join(", ")}`
   if (deleteSetting) return undefined
   return value === undefined ? "setting_value is required" : valueRefusal(key, value)
 }
@@ -45,6 +45,8 @@ export const shapeRefusal = (update: ConfigUpdate): string | undefined => {
     return `merge_operations exceed ${limits.mergeOperations} entries`
   if (Object.keys(update.annotations).length > limits.mapEntries)
     return `annotations exceed ${limits.mapEntries} entries`
+  if (Buffer.byteLength(JSON.stringify(update.annotations)) > limits.policyAnnotationBytes)
+    return `annotations exceed ${limits.policyAnnotationBytes} bytes`
   if (!global && update.name === "") return "name is required for sandbox-scoped updates"
   return undefined
 }

@@ -30,7 +30,10 @@ import { guard, isMissingParent } from "./SqlErrors.ts"
 export const globalScope = ""
 
 /** Somebody else changed the scope since it was read: read it again. */
-export class HeadMoved extends Data.TaggedError("HeadMoved")<{ readonly scope: string }> {}
+export class HeadMoved extends Data.TaggedError("HeadMoved")<{
+  /** Resource version of the sandbox, or revision of the gateway's head, as it is now. */
+  readonly current: number
+}> {}
 
 export interface Heads {
   readonly own: Head
@@ -130,18 +133,25 @@ const make = Effect.gen(function* () {
       Effect.map((rows) => rows.map(({ scope }) => scope)),
     )
 
+  const currentVersion = (scope: string) =>
+    (scope === globalScope
+      ? sql`SELECT revision AS resource_version FROM config_heads WHERE scope = ${scope}`
+      : sql`SELECT resource_version FROM sandboxes WHERE id = ${scope}`
+    ).pipe(
+      Effect.flatMap(Schema.decodeUnknown(Versions)),
+      Effect.map(([row]) => row?.resource_version ?? 0),
+    )
+
   const advance = (sandboxId: string, expected: number) =>
     Effect.gen(function* () {
       const still = expected === 0 ? sql`1 = 1` : sql`resource_version = ${expected}`
       const rows = yield* sql`UPDATE sandboxes SET resource_version = resource_version + 1
         WHERE id = ${sandboxId} AND ${still} RETURNING resource_version`
       if (rows.length > 0) return
-      const [now] = yield* sql`SELECT resource_version FROM sandboxes WHERE id = ${sandboxId}`.pipe(
-        Effect.flatMap(Schema.decodeUnknown(Versions)),
-      )
-      if (now === undefined) return yield* new NotFound({ message: "sandbox not found" })
+      const current = yield* currentVersion(sandboxId)
+      if (current === 0) return yield* new NotFound({ message: "sandbox not found" })
       return yield* new Conflict({
-        message: `config update failed due to concurrent modification (current resource_version: ${now.resource_version})`,
+        message: `config update failed due to concurrent modification (current resource_version: ${current})`,
       })
     })
 
@@ -165,7 +175,7 @@ const make = Effect.gen(function* () {
         ON CONFLICT (scope) DO UPDATE SET ${sql.update(values, [])}
         WHERE config_heads.revision = ${from.revision} RETURNING scope`
       const rows = yield* announce(quiet ? "draft" : "config", scope, written)
-      if (rows.length === 0) return yield* new HeadMoved({ scope })
+      if (rows.length === 0) return yield* new HeadMoved({ current: yield* currentVersion(scope) })
     })
 
   const countSettings = (nowMs: number) =>

@@ -30,7 +30,7 @@ import { mergeRules, portsOf, subtractRule } from "../../src/policy/Rules.ts"
 
 const hosts = fc.constantFrom("a.example", "b.example", "c.example")
 const ports = fc.integer({ min: 1, max: 4 })
-const names = fc.constantFrom("web", "api", "db", "mail")
+const names = fc.constantFrom("web", "api", "constructor", "toString")
 const paths = fc.constantFrom("/usr/bin/curl", "/usr/bin/git", "/bin/sh")
 const patterns = fc.record({ method: fc.constantFrom("GET", "POST"), path: fc.constantFrom("/", "/x") })
 
@@ -135,7 +135,7 @@ describe("merge operations", () => {
     fc.assert(
       fc.property(policies, names, (policy, ruleName) => {
         const { networkPolicies = {} } = merged(policy, { kind: "removeRule", ruleName })
-        expect(networkPolicies[ruleName]).toBeUndefined()
+        expect(Object.keys(networkPolicies)).not.toContain(ruleName)
       }),
     )
   })

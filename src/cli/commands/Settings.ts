@@ -54,7 +54,7 @@ export const settingsGet: Implementation = (invocation) =>
 
 /** A word as the type that the setting has; of a setting that only the gateway knows, as what it looks like. */
 const valueOf = (key: string, text: string): Effect.Effect<SettingValue, CliFailure> => {
-  const type = registeredSettings[key]?.type
+  const type = registeredSettings.get(key)?.type
   if (type === "string") return Effect.succeed({ type: "string", value: text })
   if (text === "true" || text === "false") return Effect.succeed({ type: "bool", value: text === "true" })
   return type === "bool"

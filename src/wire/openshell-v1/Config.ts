@@ -20,6 +20,7 @@ import {
   type UpdateConfigRequest,
 } from "./Generated.ts"
 import {
+  countOf,
   effectiveSettingOf,
   effectiveSettingToWire,
   operationOf,
@@ -89,7 +90,7 @@ const updateOf = (request: UpdateConfigRequest): ConfigUpdate => ({
   settingValue: settingOf(request.settingValue),
   deleteSetting: request.deleteSetting,
   mergeOperations: request.mergeOperations.map(operationOf),
-  expectedResourceVersion: Number(request.expectedResourceVersion),
+  expectedResourceVersion: countOf(request.expectedResourceVersion),
   annotations: request.annotations,
 })
 

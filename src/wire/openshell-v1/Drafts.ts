@@ -19,7 +19,7 @@ import type {
 } from "../../domain/DraftPolicy.ts"
 import { called, served } from "../grpc/Protobuf.ts"
 import { type DraftHistoryEntry, OpenShell, type PolicyChunk } from "./Generated.ts"
-import { policyOf, policyToWire, ruleOf, ruleToWire } from "./PolicyMessages.ts"
+import { countOf, policyOf, policyToWire, ruleOf, ruleToWire } from "./PolicyMessages.ts"
 
 const { method } = OpenShell
 
@@ -37,8 +37,8 @@ const proposedOf = (chunk: PolicyChunk): ProposedChunk => ({
   stage: chunk.stage,
   supersedesChunkId: chunk.supersedesChunkId,
   hitCount: chunk.hitCount,
-  firstSeenMs: Number(chunk.firstSeenMs),
-  lastSeenMs: Number(chunk.lastSeenMs),
+  firstSeenMs: countOf(chunk.firstSeenMs),
+  lastSeenMs: countOf(chunk.lastSeenMs),
   binary: chunk.binary,
   validationResult: chunk.validationResult,
 })

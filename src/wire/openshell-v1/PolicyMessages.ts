@@ -25,7 +25,14 @@ import {
 /** The JSON of a message is its domain value: both leave out what is absent, false, zero or empty. */
 const reading = <Desc extends DescMessage, A, I>(desc: Desc, schema: Schema.Schema<A, I>) => {
   const decode = Schema.decodeUnknownSync(schema)
-  return (message: MessageShape<Desc>): A => decode(toJson(desc, message))
+  return (message: MessageShape<Desc>): A => {
+    try {
+      return decode(toJson(desc, message))
+    } catch (cause) {
+      // Numbers that JSON has no words for.
+      throw new InvalidArgument({ message: cause instanceof Error ? cause.message : String(cause) })
+    }
+  }
 }
 
 const isJson = (value: unknown): value is JsonValue => value !== undefined
@@ -40,6 +47,10 @@ const writing =
   <Desc extends DescMessage, A>(desc: Desc) =>
   (value: A): MessageShape<Desc> =>
     fromJson(desc, jsonOf(value), { ignoreUnknownFields: true })
+
+/** A count or a time; what is negative or beyond 2^53 is no such thing and becomes the nearest that is. */
+export const countOf = (value: bigint): number =>
+  Math.min(Math.max(Number(value), 0), Number.MAX_SAFE_INTEGER)
 
 export const policyOf = reading(SandboxPolicySchema, SandboxPolicy)
 export const policyToWire = writing<typeof SandboxPolicySchema, SandboxPolicy>(SandboxPolicySchema)
