@@ -1,10 +1,12 @@
 /** Who may do what in a workspace, over a real listener whose callers the test names. */
 import { Effect } from "effect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { openShellAccess } from "../../src/api/Access.ts"
 import { methodPaths } from "../../src/api/Api.ts"
 import { bind } from "../../src/api/Endpoint.ts"
 import { logOperations } from "../../src/api/LogMethods.ts"
-import { developer, type User } from "../../src/api/Principal.ts"
+import { visible } from "../../src/api/Lookup.ts"
+import { authorize, developer, type Principal, type User } from "../../src/api/Principal.ts"
 import { sandboxOperations } from "../../src/api/SandboxMethods.ts"
 import { workspaceOperations } from "../../src/api/WorkspaceMethods.ts"
 import type { WorkspaceRole } from "../../src/domain/Workspace.ts"
@@ -19,6 +21,7 @@ import { logs } from "../../src/wire/openshell-v1/Logs.ts"
 import { sandboxCalls, sandboxes } from "../../src/wire/openshell-v1/Sandboxes.ts"
 import { workspaceCalls, workspaces } from "../../src/wire/openshell-v1/Workspaces.ts"
 import { type ApiServer, asUser, startApi } from "../kit/ApiServer.ts"
+import { nobody } from "../kit/StatusTable.ts"
 import { aSandbox, storeKit } from "../kit/Stores.ts"
 
 const kit = storeKit("sqlite")
@@ -153,7 +156,32 @@ describe("who is no member", () => {
     expect(await refusal(byId)).toBe("sandbox not found")
   })
 
+  it("may not run commands in a sandbox of it, forward to it or revoke its tokens", async () => {
+    for (const access of [
+      openShellAccess.execSandbox,
+      openShellAccess.execSandboxInteractive,
+      openShellAccess.forwardTcp,
+      openShellAccess.revokeSshSession,
+    ]) {
+      const asked = (principal: Principal) => api.run(Effect.either(visible({ principal, access }, inLab.id)))
+      const hidden = { _tag: "NotFound", message: "sandbox not found" }
+      expect(await asked(user("mallory"))).toMatchObject({ _tag: "Left", left: hidden })
+      expect(await asked({ kind: "sandbox", sandboxId: nobody })).toMatchObject({
+        _tag: "Left",
+        left: { message: "cross-sandbox access denied: principal does not own this sandbox" },
+      })
+      for (const principal of [user("alice"), user("anna"), developer])
+        expect(await asked(principal)).toMatchObject({ _tag: "Right" })
+    }
+  })
+
   it("and has no credentials is not let in at all", async () => {
+    expect(await api.run(Effect.flip(authorize({ kind: "none" }, openShellAccess.getSandbox)))).toMatchObject(
+      {
+        _tag: "Unauthenticated",
+        message: "missing authorization header",
+      },
+    )
     expect(await refusal(call("", workspaceCalls.get, "lab"))).toBe("missing authorization header")
   })
 })
