@@ -151,6 +151,42 @@ describe("a provider", () => {
   })
 })
 
+describe("provider profiles", () => {
+  it("are those that come with the gateway, page by page", async () => {
+    const { profiles } = await ask(method.listProviderProfiles, {})
+    expect(profiles.map(({ id }) => id)).toEqual(expect.arrayContaining(["claude-code", "github", "openai"]))
+    const second = await ask(method.listProviderProfiles, { limit: 1, offset: 1 })
+    expect(second.profiles.map(({ id }) => id)).toEqual([profiles[1]?.id])
+    const { profile } = await ask(method.getProviderProfile, { id: "openai" })
+    expect(profile).toMatchObject({ inferenceCapable: true, source: "builtin", scope: "global" })
+  })
+
+  it("can be looked over without being kept", async () => {
+    const item = (changes: object) => ({
+      source: "mine.yaml",
+      profile: { id: "mine", displayName: "Mine", ...changes },
+    })
+    expect(await ask(method.lintProviderProfiles, { profiles: [item({})] })).toMatchObject({
+      valid: true,
+      diagnostics: [],
+    })
+    const credentials = [
+      { name: "a", envVars: ["1X"] },
+      { name: "a", authStyle: "header" },
+    ]
+    const { valid, diagnostics } = await ask(method.lintProviderProfiles, {
+      profiles: [item({ id: "openai", credentials })],
+    })
+    expect(valid).toBe(false)
+    expect(diagnostics.map(({ field, message }) => `${field} ${message}`)).toEqual([
+      "id 'openai' is a built-in profile",
+      "credentials[0].env_vars '1X' is no variable",
+      "credentials[1].name is used twice",
+      "credentials[1].header_name is required with auth_style 'header'",
+    ])
+  })
+})
+
 describe("the providers of a sandbox", () => {
   it("reach its processes, also when they change while it runs", async () => {
     await provide("first")

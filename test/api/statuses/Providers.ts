@@ -151,6 +151,22 @@ const others: ReadonlyArray<StatusRow> = [
     "provider.credentials must not be empty",
     { after: provider("last") },
   ),
+  refuses(
+    method.deleteWorkspace,
+    "one with a provider in it",
+    { name: "p-full" },
+    FAILED_PRECONDITION,
+    "workspace 'p-full' still contains resources: 1 provider",
+    {
+      after: async (world) => {
+        await world.workspace("p-full")
+        await callUnary(await world.connection, method.createProvider, {
+          workspace: "p-full",
+          provider: { metadata: { name: "inside" }, type: "generic", credentials: { INSIDE_KEY: "v" } },
+        })
+      },
+    },
+  ),
   refuses(method.deleteProvider, "no name", {}, INVALID_ARGUMENT, "name is required"),
   refuses(
     method.deleteProvider,
