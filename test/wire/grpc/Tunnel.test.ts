@@ -1,5 +1,9 @@
+import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import WebSocket from "ws"
 import { GrpcConnection as Connection, type GrpcConnection } from "../../../src/wire/grpc/GrpcClient.ts"
@@ -43,6 +47,31 @@ describe("HTTP/2 inside a WebSocket", () => {
       expect((await connection.unary("/t/Echo", message)).equals(message)).toBe(true)
     expect(await connection.probe(2_000)).toBe(true)
     connection.destroy()
+  })
+
+  it("goes through TLS, whose certificate is checked", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "holdfast-tunnel-"))
+    const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")]
+    const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    const name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    execFileSync("openssl", ["req", "-x509", ...curve, ...name, "-keyout", key, "-out", cert], {
+      stdio: "ignore",
+    })
+    const certificate = readFileSync(cert)
+    const { port } = await startServer(
+      { "/t/Hello": hello },
+      { tls: { key: readFileSync(key), cert: certificate } },
+    )
+    rmSync(folder, { recursive: true, force: true })
+    const through = (tls: { readonly ca?: Buffer; readonly serverName?: string }, host = "localhost") =>
+      Connection.connect({ url: `https://${host}:${port}`, transport: "websocket", tls })
+    const connection = await through({ ca: certificate })
+    expect((await connection.unary("/t/Hello", Buffer.alloc(0))).toString()).toBe("hello")
+    connection.destroy()
+    const named = await through({ ca: certificate, serverName: "localhost" }, "127.0.0.1")
+    named.destroy()
+    expect(String(await failureOf(through({})))).toContain("certificate")
+    expect(String(await failureOf(through({ ca: certificate }, "127.0.0.1")))).toContain("127.0.0.1")
   })
 
   it("ends with the connection, on either side", async () => {
