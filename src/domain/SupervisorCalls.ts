@@ -7,6 +7,13 @@ export interface MainExit {
   readonly exitCode: number
 }
 
+/** What a sandbox's providers give it. */
+export interface ProviderVariables {
+  readonly variables: Readonly<Record<string, string>>
+  /** When some of them end. */
+  readonly expiresAtMs: ReadonlyArray<number>
+}
+
 export interface TokenRefresh {
   readonly extensionServiceNames: ReadonlyArray<string>
 }

@@ -1,5 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { limits } from "../../src/domain/Limits.ts"
+import { pollAfterMs } from "../../src/supervisor/gateway/Settings.ts"
 import { DetachScanner } from "../../src/supervisor/process/DetachScanner.ts"
 import { OutputRing } from "../../src/supervisor/process/OutputRing.ts"
 import { backoffBoundMs, failuresAfter, reconnectPauseMs } from "../../src/supervisor/session/Backoff.ts"
@@ -52,6 +54,16 @@ describe("the reconnect pause", () => {
     expect(failuresAfter(7, { accepted: true, livedMs: 5_000 }, 5_000)).toBe(1)
     expect(failuresAfter(7, { accepted: true, livedMs: 4_999 }, 5_000)).toBe(8)
     expect(failuresAfter(7, { accepted: false, livedMs: 60_000 }, 5_000)).toBe(8)
+  })
+})
+
+describe("the pause before a poll of the configuration", () => {
+  const never = Number.POSITIVE_INFINITY
+  it("is the interval, or shorter when a credential ends before, but not for ever short", () => {
+    expect(pollAfterMs(600_000, never, 1_000)).toBe(600_000)
+    expect(pollAfterMs(600_000, 61_000, 1_000)).toBe(60_000)
+    expect(pollAfterMs(600_000, 900, 1_000)).toBe(limits.configPollMs)
+    expect(pollAfterMs(1_000, 900, 1_000)).toBe(1_000)
   })
 })
 

@@ -1,6 +1,6 @@
 /** What the gateway tells a sandbox about itself: read at start, when a gateway says that it changed, and polled. */
 import { userInfo } from "node:os"
-import { Effect, Option, Queue, Random, Schedule } from "effect"
+import { Clock, Effect, Option, Queue, Random, Schedule } from "effect"
 import { limits } from "../../domain/Limits.ts"
 import { monotonicMs } from "../../domain/Monotonic.ts"
 import type { SandboxConfig } from "../../domain/SandboxConfig.ts"
@@ -39,6 +39,13 @@ const ownUser = (): string => {
 /** How a call is made: on a connection of its own, or on that of the session. */
 type Ask = GatewayLink["ask"]
 
+/**
+ * Until the next poll; earlier when a credential ends before, because the gateway then has a shorter environment. Not
+ * at every moment, whatever the clocks say.
+ */
+export const pollAfterMs = (intervalMs: number, credentialEndsMs: number, nowMs: number): number =>
+  Math.min(intervalMs, Math.max(limits.configPollMs, credentialEndsMs - nowMs))
+
 /** Follows the configuration of one sandbox. */
 export class Settings {
   readonly #dependencies: SettingsDependencies
@@ -48,6 +55,8 @@ export class Settings {
   /** Shortest spread of the changes that were told since it woke. */
   #spreadMs = Number.POSITIVE_INFINITY
   #providerEnvRevision: string | undefined
+  /** When the next credential ends; infinity when none does. */
+  #credentialEndsMs = Number.POSITIVE_INFINITY
   #reportedVersion = 0
 
   private constructor(dependencies: SettingsDependencies, told: Queue.Queue<void>) {
@@ -98,7 +107,9 @@ export class Settings {
     connection: () => GrpcConnection | undefined,
   ): Effect.Effect<never> =>
     Effect.gen(this, function* () {
-      let dueMs = (yield* monotonicMs) + intervalMs()
+      let dueMs =
+        (yield* monotonicMs) +
+        pollAfterMs(intervalMs(), this.#credentialEndsMs, yield* Clock.currentTimeMillis)
       while (true) {
         const leftMs = Math.max(0, dueMs - (yield* monotonicMs))
         const told = yield* Effect.timeoutOption(Queue.take(this.#told), leftMs)
@@ -110,7 +121,9 @@ export class Settings {
           continue
         }
         yield* this.#read(connection())
-        dueMs = (yield* monotonicMs) + intervalMs()
+        dueMs =
+          (yield* monotonicMs) +
+          pollAfterMs(intervalMs(), this.#credentialEndsMs, yield* Clock.currentTimeMillis)
       }
     })
 
@@ -135,10 +148,11 @@ export class Settings {
     const { sandboxId, launcher } = this.#dependencies
     if (this.#providerEnvRevision === providerEnvRevision) return Effect.void
     return ask(supervisorCalls.providerEnvironment, sandboxId).pipe(
-      Effect.tap((environment) =>
+      Effect.tap(({ variables, expiresAtMs }) =>
         Effect.sync(() => {
-          launcher.setProviderVariables(environment)
+          launcher.setProviderVariables(variables)
           this.#providerEnvRevision = providerEnvRevision
+          this.#credentialEndsMs = Math.min(...expiresAtMs)
         }),
       ),
       Effect.asVoid,

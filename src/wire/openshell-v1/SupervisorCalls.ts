@@ -1,5 +1,5 @@
 /** What supervisors ask besides their session: exit, environment, tokens (contract 2.1, 2.3, 2.7). */
-import type { IssuedToken, MainExit } from "../../domain/SupervisorCalls.ts"
+import type { IssuedToken, MainExit, ProviderVariables } from "../../domain/SupervisorCalls.ts"
 import { called, served } from "../grpc/Protobuf.ts"
 import { OpenShell } from "./Generated.ts"
 
@@ -18,7 +18,10 @@ export const supervisorCalls = {
   providerEnvironment: called(
     method.getSandboxProviderEnvironment,
     (sandboxId: string) => ({ sandboxId, supportsStaticCredentialBindings: true }),
-    ({ environment }): Readonly<Record<string, string>> => environment,
+    ({ environment, credentialExpiresAtMs }): ProviderVariables => ({
+      variables: environment,
+      expiresAtMs: Object.values(credentialExpiresAtMs).map(Number),
+    }),
   ),
   refreshToken: called(
     method.refreshSandboxToken,
