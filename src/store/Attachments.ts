@@ -4,6 +4,7 @@
  * other and then finds what it did.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
 import { Context, Effect, Layer } from "effect"
 import type { Unavailable } from "../domain/Errors.ts"
 import type { Sandbox } from "../domain/Sandbox.ts"
@@ -40,7 +41,7 @@ const make = Effect.gen(function* () {
     )
   }
 
-  const announce = (sandboxIds: ReadonlyArray<string>) => {
+  const announce = (sandboxIds: ReadonlyArray<string>): Effect.Effect<unknown, SqlError> => {
     if (sandboxIds.length === 0) return Effect.void
     if (database.dialect === "sqlite")
       return Effect.forEach(sandboxIds, (sandboxId) => database.publish({ kind: "config", sandboxId }), {
