@@ -61,7 +61,7 @@ const handle = (request: IncomingMessage, response: ServerResponse): void => {
       void sendPattern(response, number("bytes"), number("pace"))
       return
     case "/trailers":
-      response.setHeader("trailer", "x-sum")
+      if (request.method !== "HEAD") response.setHeader("trailer", "x-sum")
       response.write("body")
       response.addTrailers({ "x-sum": "42" })
       response.end()
@@ -99,6 +99,7 @@ export const startApplication = async (): Promise<Application> => {
   })
   const webSockets = new WebSocketServer({ noServer: true, handleProtocols: (all) => [...all][0] ?? false })
   server.on("upgrade", (request, socket, head) => {
+    socket.on("error", () => socket.destroy())
     if (request.url !== "/ws") {
       socket.end("HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno")
       return

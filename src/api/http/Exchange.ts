@@ -15,9 +15,22 @@ export const isHttp2 = <A extends HttpRequest | HttpResponse>(
 
 export type CountBytes = (direction: "in" | "out", bytes: number) => void
 
+/** What is said may be more than Node is willing to pass on, such as a status of 999, and the other end gone. */
+const possible = (act: () => void): boolean => {
+  try {
+    act()
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** Answers in place of a service. */
-export const sendPage = (response: HttpResponse, { status, text }: Page): void => {
-  if (response.headersSent || response.writableEnded) return
+export const sendPage = (response: HttpResponse, page: Page): void => {
+  if (!response.headersSent && !response.writableEnded) possible(() => writePage(response, page))
+}
+
+const writePage = (response: HttpResponse, { status, text }: Page): void => {
   for (const name of response.getHeaderNames()) response.removeHeader(name)
   response.statusCode = status
   if (!isHttp2(response)) response.statusMessage = ""
@@ -64,16 +77,6 @@ export const ask = (
     maxHeaderSize: limits.httpHeaderBytes,
   })
 
-/** What an application says may be more than Node is willing to pass on, such as a status of 999. */
-const possible = (act: () => void): boolean => {
-  try {
-    act()
-    return true
-  } catch {
-    return false
-  }
-}
-
 /** Status and headers, at once: an application may think for long after them. */
 const begin = (response: HttpResponse, answer: IncomingMessage): void => {
   response.statusCode = answer.statusCode ?? 502
@@ -111,7 +114,8 @@ export const exchange = (
     upstream.on("error", fail)
     upstream.on("close", fail)
     upstream.on("continue", () => {
-      if (!gone && !answered) response.writeContinue()
+      // The client may have left without having said so yet.
+      if (!gone && !answered) possible(() => response.writeContinue())
     })
     upstream.on("response", (answer) => {
       if (answered || gone) return void answer.destroy()
