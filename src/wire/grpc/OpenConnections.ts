@@ -19,6 +19,8 @@ export interface OpenConnection {
 /** A gRPC call, or an HTTP request: that has an empty path, so that it is never taken for a method. */
 export type RunningCall = Pick<ServerCallState, "path" | "metadata" | "abandon"> & {
   readonly longCall?: LongCall | undefined
+  /** It is answered: its caller may make the next one already, although the stream is not closed yet. */
+  readonly finished?: boolean
 }
 
 export class Http2Connection implements OpenConnection {
@@ -35,7 +37,8 @@ export class Http2Connection implements OpenConnection {
 
   leave(): boolean {
     this.#leaving = true
-    if (this.calls.size > 0 && performance.now() - this.#lastCallAtMs >= limits.leaveQuietMs) this.#tell()
+    const waiting = [...this.calls].some(({ finished }) => finished !== true)
+    if (waiting && performance.now() - this.#lastCallAtMs >= limits.leaveQuietMs) this.#tell()
     return this.left
   }
 

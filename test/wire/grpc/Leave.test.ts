@@ -1,5 +1,6 @@
 /** A client is told to make its further calls elsewhere without one of its calls being refused. */
 import { afterEach, describe, expect, it } from "vitest"
+import { limits } from "../../../src/domain/Limits.ts"
 import { Status } from "../../../src/domain/Status.ts"
 import { GrpcConnection } from "../../../src/wire/grpc/GrpcClient.ts"
 import { grpcError } from "../../../src/wire/grpc/GrpcError.ts"
@@ -76,6 +77,23 @@ describe("a client that is told to leave", () => {
     call.end()
     expect(await call.status).toBeUndefined()
     await connection.closed
+  })
+
+  it("is not told while its only call is answered already: the next one may be on its way", async () => {
+    const { server, connection } = await start()
+    const told = Promise.withResolvers<boolean>()
+    methods.set("/test.Test/Slow", {
+      kind: "streaming",
+      handle: async (call) => {
+        await new Promise((resolve) => setTimeout(resolve, limits.leaveQuietMs + 50))
+        call.finish()
+        told.resolve(theOnly(server).leave())
+      },
+    })
+    const call = connection.open("/test.Test/Slow")
+    expect(await call.status).toBeUndefined()
+    expect(await told.promise).toBe(false)
+    expect(String(await connection.unary("/test.Test/Echo", Buffer.from("a")))).toBe("a")
   })
 
   it("learns why when its call is given up", async () => {
