@@ -10,7 +10,7 @@ import { writeMessage } from "../wire/grpc/MessageWriter.ts"
 import type { ServedMethod } from "../wire/Method.ts"
 import type { Access } from "./Access.ts"
 import {
-  asFailure,
+  answerable,
   type Context,
   type Exchange,
   type Failure,
@@ -90,7 +90,7 @@ export const bind = <I, O, R>(
             method.encodeResponse(
               await run(runtime, identify, operation.access, call, (context) =>
                 Effect.flatMap(
-                  Effect.try({ try: () => method.decodeRequest(bytes), catch: asFailure }),
+                  answerable(Effect.try({ try: () => method.decodeRequest(bytes), catch: (cause) => cause })),
                   (request) => operation.handle(request, context),
                 ),
               ),

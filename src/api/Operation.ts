@@ -1,8 +1,7 @@
 /** Operations: what the gateway does for a caller, in values of the domain, whatever wire the request came by. */
 import { Effect } from "effect"
 import { isPublicError, type PublicError } from "../domain/Errors.ts"
-import { Status } from "../domain/Status.ts"
-import { GrpcError, grpcError } from "../wire/grpc/GrpcError.ts"
+import { GrpcError } from "../wire/grpc/GrpcError.ts"
 import type { ServerCall } from "../wire/grpc/GrpcServer.ts"
 import type { MessageReader } from "../wire/grpc/MessageReader.ts"
 import type { Access } from "./Access.ts"
@@ -67,10 +66,13 @@ export const streaming = <I, O, R>(
 
 /** The next message of a stream, with its failure as it will be answered. */
 export const receive = <I, O>(exchange: Exchange<I, O>): Effect.Effect<I | undefined, Failure> =>
-  Effect.tryPromise({ try: exchange.receive, catch: asFailure })
+  answerable(Effect.tryPromise({ try: exchange.receive, catch: (cause) => cause }))
 
 export const send = <I, O>(exchange: Exchange<I, O>, message: O): Effect.Effect<void, Failure> =>
-  Effect.tryPromise({ try: () => exchange.send(message), catch: asFailure })
+  answerable(Effect.tryPromise({ try: () => exchange.send(message), catch: (cause) => cause }))
 
-export const asFailure = (cause: unknown): Failure =>
-  cause instanceof GrpcError || isPublicError(cause) ? cause : grpcError(Status.INTERNAL, "internal error")
+/** What is meant for the caller fails; anything else is a fault of ours, which the log gets whole. */
+export const answerable = <A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A, Failure> =>
+  Effect.catchAll(effect, (cause) =>
+    cause instanceof GrpcError || isPublicError(cause) ? Effect.fail(cause) : Effect.die(cause),
+  )

@@ -1,8 +1,10 @@
 /** Calls to a compute driver over its Unix socket. */
 import { limits } from "../../domain/Limits.ts"
-import { type CallOptions, GrpcConnection } from "../grpc/GrpcClient.ts"
+import { GrpcConnection } from "../grpc/GrpcClient.ts"
 import { writeFrame } from "../grpc/MessageWriter.ts"
 import type { CalledMethod } from "../Method.ts"
+
+export { call } from "../grpc/Calls.ts"
 
 /** Resolves when the driver has spoken HTTP/2; rejects with GrpcError. */
 export const connect = (socketPath: string, signal?: AbortSignal): Promise<GrpcConnection> =>
@@ -14,15 +16,6 @@ export const connect = (socketPath: string, signal?: AbortSignal): Promise<GrpcC
     maxMessageBytes: limits.computeMessageBytes,
     ...(signal === undefined ? {} : { signal }),
   })
-
-/** One request, one answer. Rejects with GrpcError, or with what the method's decoding throws. */
-export const call = async <I, O>(
-  connection: GrpcConnection,
-  method: CalledMethod<I, O>,
-  request: I,
-  options: CallOptions,
-): Promise<O> =>
-  method.decodeResponse(await connection.unary(method.path, method.encodeRequest(request), options))
 
 export interface OpenWatch<O> {
   /** The next message; `end` after the last one of a call that ended OK, otherwise rejects with its status. */
