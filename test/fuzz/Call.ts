@@ -14,6 +14,7 @@ export interface Outcome {
 
 /** Beyond the deadline that the call itself asks for. */
 const slackMs = 20_000
+const lookMs = 250
 /** Most calls are short, so that many frames are sent; some have the time to get far. */
 const shortDeadlineMs = 250
 const longDeadlineMs = 1_500
@@ -75,8 +76,15 @@ export const call = (session: ClientHttp2Session, random: Random, world: World):
       if (done) return
       done = true
       clearTimeout(timer)
+      clearInterval(look)
       resolve({ path, frames: frames.length, status: hung ? "hung" : status, hung })
     }
+    // Node tells of the end of a stream that was reset only when its own unsent bytes are gone, which may be never.
+    const look = setInterval(() => {
+      if (!stream.closed) return
+      settle(false)
+      stream.destroy()
+    }, lookMs)
     const timer = setTimeout(() => {
       settle(true)
       stream.destroy()
