@@ -43,6 +43,8 @@ export class Driver extends Context.Tag("holdfast/Driver")<
   {
     readonly name: string
     readonly version: string
+    /** Others run the sandboxes: it neither starts nor sees them, so there is nothing to hold the records against. */
+    readonly blind?: true
     /** Refuses a spec that this driver cannot run, before anything is stored. */
     readonly validate: (
       sandbox: DriverSandbox,

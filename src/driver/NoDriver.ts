@@ -16,6 +16,7 @@ const elsewhere = (id: string): DriverObservation => ({
 
 export const layer: Layer.Layer<Driver> = Layer.succeed(Driver, {
   name: "none",
+  blind: true,
   version: packageJson.version,
   validate: () => Effect.void,
   create: ({ id }) => Effect.succeed(elsewhere(id)),

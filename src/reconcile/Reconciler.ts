@@ -68,13 +68,12 @@ const run = Effect.gen(function* () {
   })
 
   const sweepSandboxes = Effect.gen(function* () {
-    const running = new Set(
-      (yield* driver.list).filter((seen) => seen.state === "running").map((seen) => seen.id),
-    )
     const { holders } = yield* departed
-    const nowMs = yield* Clock.currentTimeMillis
-    const silent = yield* sweeps.silent(holders, nowMs - limits.reconcileSettleMs)
-    const unfinished = yield* sweeps.unfinished(nowMs - limits.reconcileSettleMs)
+    const beforeMs = (yield* Clock.currentTimeMillis) - limits.reconcileSettleMs
+    const silent = driver.blind === true ? [] : yield* sweeps.silent(holders, beforeMs)
+    const seen = silent.length === 0 ? [] : yield* driver.list
+    const running = new Set(seen.filter(({ state }) => state === "running").map(({ id }) => id))
+    const unfinished = yield* sweeps.unfinished(beforeMs)
     yield* poke([...unfinished, ...silent.filter((id) => !running.has(id))])
   })
 
