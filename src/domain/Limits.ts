@@ -142,16 +142,23 @@ export const limitsTable = {
   ],
   heartbeatTickMs: [1_000, "ms", "sessions whose heartbeat is due are looked for this often"],
   reconnectsPerSecond: [
-    1_000,
+    500,
     "sessions/s",
     "idle supervisors of a lost replica come back at this pace; a hello waits when a survivor is slower",
   ],
   reconnectSpreadMs: [
-    10_000,
+    14_000,
     "ms",
     "longest spread of reconnects; with a second to spare below what callers are held",
   ],
   attachConcurrency: [8, "attaches", "asks under way per replica; leaves half of the database's connections"],
+  handshakesAtOnce: [
+    64,
+    "handshakes",
+    "TLS handshakes under way on a busy replica; about a fifth of a second of work, and no client gives up before",
+  ],
+  overloadLookMs: [250, "ms", "over which a replica finds itself busy or not"],
+  overloadPercent: [97, "percent", "of that time at work: the rest is lost to the sampling itself"],
   attachBatch: [
     64,
     "sessions",
@@ -598,9 +605,9 @@ export const limitsTable = {
   drillMemoryMs: [500, "ms", "pause between looks at the replicas' memory; peaks last longer"],
   drillIdleMs: [180_000, "ms", "idle sessions are all up by then; each costs a handshake and a transaction"],
   drillIdlePerSecond: [
-    500,
+    200,
     "sessions/s",
-    "opened at first; what an attach and its transaction cost two cores",
+    "opened at first; with TLS and both ends on two cores they come up without a queue",
   ],
   drillAskMs: [3_000, "ms", "a question about the cluster; a replica that is slower is asked again"],
   drillOwnersMs: [250, "ms", "pause between questions who owns what; takeovers take longer"],
