@@ -25,12 +25,12 @@ const run = Effect.gen(function* () {
   const actors = yield* SandboxActors
   const events = yield* Events
 
-  const poke = (ids: Iterable<string>) =>
+  const poke = (ids: Iterable<string>, missingMs = 0) =>
     Effect.forEach(
       new Set(ids),
       (id) =>
         actors
-          .ask(id, (actor) => actor.Reconcile(), limits.lifecycleTimeoutMs)
+          .ask(id, (actor) => actor.Reconcile({ missingMs }), limits.lifecycleTimeoutMs)
           .pipe(
             Effect.catchAll((error) => Effect.logWarning("Reconcile failed", error.message)),
             Effect.annotateLogs({ sandbox: id }),
@@ -42,9 +42,8 @@ const run = Effect.gen(function* () {
   const missedAtMs = new Map<string, number>()
 
   /**
-   * Replicas that hold sessions and left. The supervisors of a lost replica come back by themselves, so its
-   * sandboxes are looked at after half the grace period: before that a lost replica would cost a look at each of
-   * them in the very moment in which they all reconnect.
+   * Replicas that hold sessions and left a grace period ago. The supervisors of a lost replica come back by
+   * themselves; until then a look at each of its sandboxes would only take the time in which they all reconnect.
    */
   const departed = Effect.gen(function* () {
     const live = (yield* membership.members)
@@ -54,7 +53,7 @@ const run = Effect.gen(function* () {
     const nowMs = yield* monotonicMs
     for (const replica of [...missedAtMs.keys()]) if (!away.includes(replica)) missedAtMs.delete(replica)
     for (const replica of away) if (!missedAtMs.has(replica)) missedAtMs.set(replica, nowMs)
-    const gone = away.filter((replica) => nowMs - (missedAtMs.get(replica) ?? nowMs) >= sessionGraceMs / 2)
+    const gone = away.filter((replica) => nowMs - (missedAtMs.get(replica) ?? nowMs) >= sessionGraceMs)
     return { gone, live, holders: [...live, ...away.filter((replica) => !gone.includes(replica))] }
   })
 
@@ -64,7 +63,8 @@ const run = Effect.gen(function* () {
    */
   const sweepSessions = Effect.gen(function* () {
     const { gone, live } = yield* departed
-    yield* poke([...(yield* sweeps.lostSessions(gone)), ...(yield* sweeps.returned(live))])
+    yield* poke(yield* sweeps.lostSessions(gone), sessionGraceMs)
+    yield* poke(yield* sweeps.returned(live))
   })
 
   const sweepSandboxes = Effect.gen(function* () {

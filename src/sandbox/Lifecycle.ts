@@ -193,23 +193,26 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         return yield* launch(sandbox)
       })
 
-    const reconcile = Effect.gen(function* () {
-      yield* state.reload
-      const sandbox = yield* state.current
-      switch (sandbox.status.phase) {
-        case "Deleting":
-          return yield* finishDelete
-        case "Stopping":
-          return yield* Effect.asVoid(finishStop)
-        case "Ready":
-        case "Provisioning":
-        case "Starting":
-          yield* sessions.check
-          return yield* Effect.asVoid(revive(sandbox))
-        default:
-          return
-      }
-    }).pipe(Effect.catchTag("NotFound", () => Effect.void))
+    const reconciled = (missingMs: number) =>
+      Effect.gen(function* () {
+        yield* state.reload
+        const sandbox = yield* state.current
+        switch (sandbox.status.phase) {
+          case "Deleting":
+            return yield* finishDelete
+          case "Stopping":
+            return yield* Effect.asVoid(finishStop)
+          case "Ready":
+          case "Provisioning":
+          case "Starting":
+            yield* sessions.check(missingMs)
+            return yield* Effect.asVoid(revive(sandbox))
+          default:
+            return
+        }
+      })
+    const reconcile = (missingMs: number) =>
+      reconciled(missingMs).pipe(Effect.catchTag("NotFound", () => Effect.void))
 
     return { provision, stop, start, remove, reconcile, exited } as const
   })

@@ -61,7 +61,7 @@ const build = Effect.gen(function* () {
         yield* edges.cut(sandboxId, payload.tokenHash, yield* fence)
       }).pipe(annotated),
     ReportExit: ({ payload }) => one(lifecycle.exited(payload.instanceId, payload.exitCode)).pipe(annotated),
-    Reconcile: () => one(lifecycle.reconcile).pipe(annotated),
+    Reconcile: ({ payload }) => one(lifecycle.reconcile(payload.missingMs)).pipe(annotated),
     Locate: () =>
       Effect.gen(function* () {
         yield* state.current

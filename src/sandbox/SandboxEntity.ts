@@ -67,6 +67,12 @@ export const SandboxEntity = Entity.make("Sandbox", [
     error: PublicError,
   }),
   /** Finish what a former owner left undone and hold what is stored against what is there. */
-  Rpc.make("Reconcile", { error: PublicError }),
+  Rpc.make("Reconcile", {
+    payload: {
+      /** How long the replica of its session has been missing, if it is. */
+      missingMs: Schema.Number,
+    },
+    error: PublicError,
+  }),
   Rpc.make("Locate", { success: Location, error: PublicError }),
 ])

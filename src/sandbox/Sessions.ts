@@ -29,10 +29,10 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
     const { tell } = yield* Chronicle.make(state.sandboxId)
 
     /** Marks the current session lost and lets the grace period run. */
-    const lose = (presence: Presence) =>
+    const lose = (presence: Presence, agoMs = 0) =>
       Effect.gen(function* () {
         const nowMs = yield* Clock.currentTimeMillis
-        const lostAtMs = presence.lostAtMs ?? nowMs
+        const lostAtMs = presence.lostAtMs ?? nowMs - agoMs
         if (presence.lostAtMs === undefined) {
           yield* Effect.flatMap(fence, (proof) =>
             presences.markLost(state.sandboxId, presence.sessionId, lostAtMs, proof),
@@ -119,21 +119,22 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
     /**
      * Holds the stored presence against the members: a session of a replica that is gone is lost. A replica that
      * came back still holds the sessions it had, and their supervisors know nothing of the loss: they are sent away,
-     * so that they attach again.
+     * so that they attach again. `missingMs`: how long the replica has been missing, as far as is known.
      */
-    const check = Effect.gen(function* () {
-      const presence = state.presence()
-      if (presence === undefined) return
-      const isLive = edges.isLive(presence.replica)
-      if (presence.lostAtMs !== undefined && isLive) {
-        const proof = yield* fence
-        const { sandboxId } = state
-        yield* edges
-          .endSession(presence.replica, { sandboxId, sessionId: presence.sessionId, fence: proof })
-          .pipe(Effect.forkDaemon)
-      }
-      if (presence.lostAtMs !== undefined || !isLive) yield* lose(presence)
-    })
+    const check = (missingMs: number) =>
+      Effect.gen(function* () {
+        const presence = state.presence()
+        if (presence === undefined) return
+        const isLive = edges.isLive(presence.replica)
+        if (presence.lostAtMs !== undefined && isLive) {
+          const proof = yield* fence
+          const { sandboxId } = state
+          yield* edges
+            .endSession(presence.replica, { sandboxId, sessionId: presence.sessionId, fence: proof })
+            .pipe(Effect.forkDaemon)
+        }
+        if (presence.lostAtMs !== undefined || !isLive) yield* lose(presence, missingMs)
+      })
 
     /** Ends the session for good: the sandbox stops or goes away. */
     const end = Effect.gen(function* () {

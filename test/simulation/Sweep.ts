@@ -15,7 +15,7 @@ export const sweep = (cluster: Cluster): void => {
           presence === undefined || presence.lostAtMs !== undefined || !live.includes(presence.replica)
         const unfinished = status.phase === "Stopping" || status.phase === "Deleting"
         if ((lost && status.phase !== "Stopped") || unfinished)
-          replica.process.fork(Effect.exit(replica.ask(id, (actor) => actor.Reconcile(undefined))))
+          replica.process.fork(Effect.exit(replica.ask(id, (actor) => actor.Reconcile({ missingMs: 0 }))))
       }
     }
     sweep(cluster)

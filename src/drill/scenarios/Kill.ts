@@ -18,6 +18,7 @@ const kill = (
     yield* Effect.forEach(victims, (name) => stage.setAway(name, true))
     yield* stage.mark(`kill -9 of ${victims.join(" and ")}: ${why}`)
     yield* Effect.forEach(victims, stage.controls.kill, { concurrency: "unbounded", discard: true })
+    yield* stage.noticed
     yield* stage.converge(left)
     yield* takenOver
     yield* stage.mark(`start ${victims.join(" and ")} again`)
@@ -75,6 +76,8 @@ export const stormOnOne = (): {
       }),
     play: (stage) =>
       Effect.gen(function* () {
+        // Backends tell the database's statistics of their last transactions ten seconds later at the latest.
+        yield* Effect.sleep(stage.quick ? 1_000 : 11_000)
         yield* stage.mark(`start ${others.join(" and ")}`)
         yield* Effect.forEach(others, stage.controls.start, { concurrency: "unbounded", discard: true })
         yield* storm(stage)
