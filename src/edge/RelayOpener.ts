@@ -102,7 +102,8 @@ const make = Effect.gen(function* () {
         attempt(options, Math.max(0, Math.min(limits.ticketWaitMs, leftMs))),
       ).pipe(
         Effect.catchTag("Unavailable", (error) =>
-          Effect.flatMap(left, (leftMs) => (again(error.message) && leftMs > 0 ? held : Effect.fail(error))),
+          // What is left below a millisecond may be no time at all to the owner's clock.
+          Effect.flatMap(left, (leftMs) => (again(error.message) && leftMs >= 1 ? held : Effect.fail(error))),
         ),
       )
       return yield* held.pipe(

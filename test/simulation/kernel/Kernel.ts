@@ -76,7 +76,10 @@ export class Kernel {
         process?.runTasks()
       }
     }
-    throw new Error(`the simulation does not come to rest at ${this.nowMs} ms`)
+    const busy = this.processes.filter((process) => process.ready).map(({ name }) => name)
+    throw new Error(
+      `the simulation does not come to rest at ${this.nowMs} ms: ${busy.join(", ")} always has something to do`,
+    )
   }
 
   #before(a: Scheduled, b: Scheduled): boolean {
