@@ -609,7 +609,6 @@ export const limitsTable = {
     "sessions/s",
     "opened at first; with TLS and both ends on two cores they come up without a queue",
   ],
-  drillNoticeMs: [3_000, "ms", "a fleet has told that its sessions are lost by then"],
   drillAskMs: [3_000, "ms", "a question about the cluster; a replica that is slower is asked again"],
   drillOwnersMs: [250, "ms", "pause between questions who owns what; takeovers take longer"],
   drillOwnersAtOnce: [64, "questions", "unanswered ones of one replica: a frozen one answers none"],

@@ -1,5 +1,5 @@
 /** What a scenario plays on: the cluster's handles, where things are, and a record of what was done. */
-import { Effect, Schedule } from "effect"
+import { Effect } from "effect"
 import type { GatewayClientService } from "../client/GatewayClient.ts"
 import { limits } from "../domain/Limits.ts"
 import { type CannotRunHere, DrillError } from "./DrillError.ts"
@@ -108,15 +108,6 @@ export class Stage {
         },
       }),
     )
-  }
-
-  /** Waits until idle supervisors have said that they lost their sessions; they say so a few times a second. */
-  get noticed(): Effect.Effect<void> {
-    const { idle } = this.#options
-    if (idle === undefined) return Effect.void
-    return Effect.suspend(() =>
-      idle.attached() < idle.count ? Effect.void : Effect.fail("not yet" as const),
-    ).pipe(Effect.retry(Schedule.spaced(10).pipe(Schedule.upTo(limits.drillNoticeMs))), Effect.ignore)
   }
 
   /** The worst of all changes counts. */

@@ -33,6 +33,8 @@ interface Waiting {
 /** Weight of the newest batch in the average: about the last ten count. */
 const weight = 0.1
 
+const askOne: ArrivalAnswer = { _tag: "AskActor" }
+
 const late = new Unavailable({ message: "the sandbox is moving between replicas; try again" })
 
 export const makeAttachQueue = Effect.gen(function* () {
@@ -109,10 +111,13 @@ export const makeAttachQueue = Effect.gen(function* () {
   const attachGroup = (owner: string | undefined, group: ReadonlyArray<Waiting>): Effect.Effect<void> =>
     Effect.gen(function* () {
       const answers = owner === undefined ? undefined : yield* attachAt(owner, group)
+      // One by one the cluster finds any owner; for a crowd it is cheaper to wait until the owners are known.
+      const unknown: ArrivalAnswer = { _tag: waiting > limits.attachBatch ? "Elsewhere" : "AskActor" }
       const again: Array<Waiting> = []
       for (const [at, one] of group.entries()) {
+        const patient = one.attempts < limits.attachElsewhere
         const answer: ArrivalAnswer =
-          answers === undefined ? { _tag: "AskActor" } : (answers[at] ?? { _tag: "Elsewhere" })
+          answers === undefined ? (patient ? unknown : askOne) : (answers[at] ?? { _tag: "Elsewhere" })
         if (one.over) continue
         if (answer._tag === "AskActor") yield* Effect.forkIn(askActor(one), scope)
         else if (answer._tag === "Elsewhere") again.push(one)

@@ -15,8 +15,9 @@ export class OwnerHints extends Context.Tag("holdfast/OwnerHints")<
     let known: ReadonlyMap<number, string> = new Map()
     return {
       ownerOf: (shard) => known.get(shard),
+      // A replica that was too busy to answer still owns what it owned.
       learn: (owners) => {
-        known = owners
+        known = new Map([...known, ...owners])
       },
     }
   })

@@ -18,7 +18,6 @@ const kill = (
     yield* Effect.forEach(victims, (name) => stage.setAway(name, true))
     yield* stage.mark(`kill -9 of ${victims.join(" and ")}: ${why}`)
     yield* Effect.forEach(victims, stage.controls.kill, { concurrency: "unbounded", discard: true })
-    yield* stage.noticed
     yield* stage.converge(left)
     yield* takenOver
     yield* stage.mark(`start ${victims.join(" and ")} again`)

@@ -67,8 +67,12 @@ const look = (options: WholeOptions): Effect.Effect<void, DrillError> =>
     const locations = yield* locate(client, places)
     const lost = locations.filter(({ holder }) => !names.includes(holder))
     if (lost.length > 0) return yield* missing(`${lost.length} sandboxes have no session`)
-    const idleLost = idle === undefined ? 0 : idle.count - idle.attached()
-    if (idleLost > 0) return yield* missing(`${idleLost} idle sessions are not back`)
+    // As the replicas say: a fleet that has lost thousands of sessions is late to tell.
+    const held = status.replicas
+      .filter(({ live, name }) => live && names.includes(name))
+      .reduce((sum, { sessions }) => sum + sessions, 0)
+    const lacking = idle === undefined ? 0 : idle.count + places.length - held
+    if (lacking > 0) return yield* missing(`${lacking} sessions are not back`)
     const replicas = (yield* site.replicas).filter(({ name }) => names.includes(name))
     if (replicas.length < names.length) return yield* missing("replicas do not run")
     yield* Effect.forEach(
@@ -76,9 +80,10 @@ const look = (options: WholeOptions): Effect.Effect<void, DrillError> =>
       (replica, index) => {
         const place = places[index % places.length]
         if (place === undefined) return Effect.void
-        return prober
-          .open(replica, place)
-          .pipe(Effect.mapError(({ text }) => missing(`no open through ${replica.name}: ${text}`)))
+        return prober.open(replica, place).pipe(
+          Effect.asVoid,
+          Effect.mapError(({ text }) => missing(`no open through ${replica.name}: ${text}`)),
+        )
       },
       { concurrency: "unbounded", discard: true },
     )
