@@ -1,7 +1,7 @@
 /** What people read when a command fails: what failed, why, and what to do next, and nothing else. */
-import { Data, ParseResult, Schema } from "effect"
+import { Data, ParseResult } from "effect"
 import { ConnectFailed } from "../client/ConnectFailed.ts"
-import { errorTable, PublicError } from "../domain/Errors.ts"
+import { errorTable, isPublicError, type PublicError } from "../domain/Errors.ts"
 import { red } from "./text/Color.ts"
 import { printable } from "./text/Table.ts"
 
@@ -32,8 +32,6 @@ export interface FailureContext {
   /** Whether a lost or refused connection is the transport's failure (255). */
   readonly transport?: boolean | undefined
 }
-
-const isPublicError = Schema.is(PublicError)
 
 /** Any error of a command as something to print; texts of the gateway are kept word for word. */
 export const explain = (error: unknown, context: FailureContext): CliFailure => {

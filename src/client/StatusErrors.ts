@@ -1,5 +1,4 @@
 /** gRPC statuses and the ends of streams as the tagged errors of the domain. */
-import { Schema } from "effect"
 import {
   AlreadyExists,
   Conflict,
@@ -7,10 +6,11 @@ import {
   FailedPrecondition,
   Internal,
   InvalidArgument,
+  isPublicError,
   LimitReached,
   NotFound,
   PermissionDenied,
-  PublicError,
+  type PublicError,
   StreamLost,
   StreamRefused,
   StreamReset,
@@ -54,8 +54,6 @@ export const publicErrorOf = (error: GrpcError): PublicError => {
       return new Internal(fields)
   }
 }
-
-const isPublicError = Schema.is(PublicError)
 
 /** Whatever a call threw; something other than a status is a fault of this program. */
 export const publicErrorOfUnknown = (cause: unknown): PublicError => {

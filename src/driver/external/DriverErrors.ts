@@ -1,21 +1,19 @@
 /** What a compute driver's refusals mean to our callers. Pure. */
-import { Schema } from "effect"
 import {
   AlreadyExists,
   DeadlineExceeded,
   FailedPrecondition,
   Internal,
   InvalidArgument,
+  isPublicError,
   LimitReached,
   NotFound,
-  PublicError,
+  type PublicError,
   Unavailable,
   Unimplemented,
 } from "../../domain/Errors.ts"
 import { Status, statusName } from "../../domain/Status.ts"
 import { GrpcError } from "../../wire/grpc/GrpcError.ts"
-
-const isPublicError = Schema.is(PublicError)
 
 /** A driver that is not reached, or lost in a call: the same may succeed when it is back. */
 export const isAway = (cause: unknown): boolean =>
