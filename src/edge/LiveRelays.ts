@@ -35,9 +35,9 @@ export class LiveRelays {
     return this.#live.get(channelId)
   }
 
-  /** Those with a token. */
-  slots(sandboxId: string): ReadonlyArray<Slot> {
-    return [...this.#live.values()].flatMap(({ request }) =>
+  /** Those with a token, and of those that are `opening` too: their owner may have stopped to wait for them. */
+  slots(sandboxId: string, opening: Iterable<Pick<Live, "request">>): ReadonlyArray<Slot> {
+    return [...this.#live.values(), ...opening].flatMap(({ request }) =>
       request.sandboxId === sandboxId && request.tokenHash !== ""
         ? [
             {

@@ -238,7 +238,7 @@ const make = Effect.gen(function* () {
         runFork(endInOrder(session))
       }),
     slots: (request: { readonly sandboxId: string; readonly fence: Fence }) =>
-      Effect.map(admit(request.fence), () => live.slots(request.sandboxId)),
+      Effect.map(admit(request.fence), () => live.slots(request.sandboxId, pending.values())),
     cut: (request: {
       readonly sandboxId: string
       readonly tokenHash?: string | undefined

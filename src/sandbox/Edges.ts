@@ -59,7 +59,7 @@ export class Edges extends Context.Tag("holdfast/Edges")<
       request: { readonly sandboxId: string; readonly sessionId: string; readonly fence: Fence },
     ) => Effect.Effect<void>
     /**
-     * Relays with a token on those replicas, or on every live one. From then on the replicas asked refuse lower
+     * Relays with a token, open and opening, on those replicas, or on every live one. From then on the replicas asked refuse lower
      * epochs of the shard.
      */
     readonly slots: (

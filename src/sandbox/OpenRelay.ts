@@ -95,13 +95,15 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         }
       })
 
-    const place = (request: OpenRequest, deadlineMs: number) =>
+    /** `asked` hears which replica is asked before it is, and undefined when that replica has refused for good. */
+    const place = (request: OpenRequest, deadlineMs: number, asked: (replica: string | undefined) => void) =>
       Effect.gen(function* () {
         for (let attempt = 1; ; attempt++) {
           const wake = state.nextChange()
           const { presence, held } = yield* awaitSession(deadlineMs)
           if (attempt === 1) yield* dispatch(request.channelId, held, deadlineMs)
           const proof = yield* fence
+          asked(presence.replica)
           const outcome = yield* edges
             .open(presence.replica, {
               sandboxId: state.sandboxId,
@@ -115,8 +117,8 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
               fence: proof,
             })
             .pipe(
-              Effect.map((opened) => ({ carrier: presence.replica, opened })),
               Effect.catchTag("SessionGone", () => Effect.succeed(undefined)),
+              Effect.tapError(() => Effect.sync(() => asked(undefined))),
             )
           if (outcome !== undefined) return outcome
           if ((yield* monotonicMs) >= deadlineMs)
@@ -143,18 +145,18 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
                 stream: request.stream?.key ?? "",
               }
         yield* takeSlot(slot, request.channelId)
+        // A replica that was asked and has not refused may carry the relay, also when nobody waits for it any more:
+        // it keeps its slot until it says otherwise.
         let carrier: string | undefined
-        const placed = yield* place(request, deadlineMs).pipe(
-          Effect.tap((where) => {
-            carrier = where.carrier
-          }),
+        return yield* place(request, deadlineMs, (replica) => {
+          carrier = replica
+        }).pipe(
           Effect.ensuring(
             Effect.sync(() =>
               state.setAdmission(Admission.finish(state.admission(), request.channelId, carrier)),
             ),
           ),
         )
-        return placed.opened
       })
 
     return {
