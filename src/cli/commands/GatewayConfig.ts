@@ -2,9 +2,8 @@
 import { Effect } from "effect"
 import { type EffectiveSetting, effective } from "../../gateway/config/Effective.ts"
 import type { Environment, Flags } from "../../gateway/config/Gather.ts"
-import { lineOf } from "../../gateway/config/Problem.ts"
+import { lineOf, placeOf } from "../../gateway/config/Problem.ts"
 import { inspect } from "../../gateway/GatewaySettings.ts"
-import { flagOf } from "../../gateway/SettingsTable.ts"
 import type { CommandEffect, Invocation } from "../Invocation.ts"
 import { unlessNegated } from "../Options.ts"
 import { print, printJson, printListing, say } from "../Output.ts"
@@ -12,18 +11,8 @@ import { print, printJson, printListing, say } from "../Output.ts"
 /** The exit code of settings that a replica would refuse: a replica ends with it too. */
 const refusedExitCode = 2
 
-const sourceText = ({ name, source }: EffectiveSetting): string => {
-  switch (source.kind) {
-    case "flag":
-      return `--${flagOf(name)}`
-    case "environment":
-      return source.variable
-    case "file":
-      return `${source.file}:${source.line}`
-    case "default":
-      return "default"
-  }
-}
+const sourceText = ({ name, source }: EffectiveSetting): string =>
+  source.kind === "default" ? "default" : placeOf(name, source)
 
 /** One line for each problem on standard output, as a compiler writes them. */
 export const configCheck = (invocation: Invocation, flags: Flags, environment: Environment): CommandEffect =>
