@@ -6,11 +6,11 @@
 import { Effect, Schedule } from "effect"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
 import { Ownership } from "../cluster/Ownership.ts"
-import { type PublicError, Unavailable } from "../domain/Errors.ts"
+import type { PublicError } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { monotonicMs } from "../domain/Monotonic.ts"
-import { type Arrival, type ArrivalAnswer, Arrivals } from "../sandbox/Arrivals.ts"
-import { SandboxActors } from "../sandbox/SandboxActors.ts"
+import { type Arrival, type ArrivalAnswer, Arrivals, askActor, elsewhere } from "../sandbox/Arrivals.ts"
+import { moving, SandboxActors } from "../sandbox/SandboxActors.ts"
 import type { AttachReply, AttachRequest } from "../sandbox/SandboxEntity.ts"
 import { OwnerHints } from "./OwnerHints.ts"
 import { PeerArrivals } from "./PeerArrivals.ts"
@@ -33,10 +33,6 @@ interface Waiting {
 /** Weight of the newest batch in the average: about the last ten count. */
 const weight = 0.1
 
-const askOne: ArrivalAnswer = { _tag: "AskActor" }
-
-const late = new Unavailable({ message: "the sandbox is moving between replicas; try again" })
-
 export const makeAttachQueue = Effect.gen(function* () {
   const config = yield* ClusterConfig
   const ownership = yield* Ownership
@@ -58,7 +54,7 @@ export const makeAttachQueue = Effect.gen(function* () {
     filled.unsafeOpen()
   }
 
-  const askActor = ({ arrival, settle }: Waiting): Effect.Effect<void> =>
+  const ask = ({ arrival, settle }: Waiting): Effect.Effect<void> =>
     actors
       .ask(arrival.sandboxId, (actor) => actor.Attach(arrival.claim), limits.attachTimeoutMs)
       .pipe(
@@ -81,10 +77,15 @@ export const makeAttachQueue = Effect.gen(function* () {
       const nowMs = yield* monotonicMs
       for (const one of batch) {
         one.attempts += 1
-        if (nowMs > one.deadlineMs) one.settle(Effect.fail(late))
+        if (nowMs > one.deadlineMs) one.settle(Effect.fail(moving))
         else enqueue(one)
       }
     })
+
+  const isPatient = (one: Waiting): boolean => one.attempts < limits.attachElsewhere
+
+  /** One by one the cluster finds any owner; for a crowd it is cheaper to wait until the owners are known. */
+  const mayWait = (one: Waiting): boolean => isPatient(one) && waiting > limits.attachBatch
 
   const groups = (batch: ReadonlyArray<Waiting>) =>
     Effect.gen(function* () {
@@ -93,7 +94,7 @@ export const makeAttachQueue = Effect.gen(function* () {
         const { shard } = one.arrival
         const own = yield* Effect.isSuccess(ownership.fence(shard))
         const owner = own ? config.incarnation : hints.ownerOf(shard)
-        const known = one.attempts < limits.attachElsewhere ? owner : undefined
+        const known = isPatient(one) ? owner : undefined
         const group = byOwner.get(known)
         if (group === undefined) byOwner.set(known, [one])
         else group.push(one)
@@ -110,16 +111,12 @@ export const makeAttachQueue = Effect.gen(function* () {
 
   const attachGroup = (owner: string | undefined, group: ReadonlyArray<Waiting>): Effect.Effect<void> =>
     Effect.gen(function* () {
-      const answers = owner === undefined ? undefined : yield* attachAt(owner, group)
-      // One by one the cluster finds any owner; for a crowd it is cheaper to wait until the owners are known.
-      const unknown: ArrivalAnswer = { _tag: waiting > limits.attachBatch ? "Elsewhere" : "AskActor" }
+      const answers = owner === undefined ? [] : yield* attachAt(owner, group)
       const again: Array<Waiting> = []
       for (const [at, one] of group.entries()) {
-        const patient = one.attempts < limits.attachElsewhere
-        const answer: ArrivalAnswer =
-          answers === undefined ? (patient ? unknown : askOne) : (answers[at] ?? { _tag: "Elsewhere" })
         if (one.over) continue
-        if (answer._tag === "AskActor") yield* Effect.forkIn(askActor(one), scope)
+        const answer = answers[at] ?? (owner !== undefined || mayWait(one) ? elsewhere : askActor)
+        if (answer._tag === "AskActor") yield* Effect.forkIn(ask(one), scope)
         else if (answer._tag === "Elsewhere") again.push(one)
         else one.settle(Effect.succeed(answer))
       }

@@ -10,7 +10,8 @@ import type { Unavailable } from "../domain/Errors.ts"
 import type { Fence } from "../domain/Fence.ts"
 import { type Attached, Presences } from "../store/Presences.ts"
 import { decide, type Verdict } from "./Attachment.ts"
-import { Edges } from "./Edges.ts"
+import { Edges, endSessionLater } from "./Edges.ts"
+import * as Phase from "./Phase.ts"
 import { Residents } from "./Residents.ts"
 import { AttachReply, AttachRequest } from "./SandboxEntity.ts"
 
@@ -30,8 +31,8 @@ export const ArrivalAnswer = Schema.Union(
 )
 export type ArrivalAnswer = typeof ArrivalAnswer.Type
 
-const askActor: ArrivalAnswer = { _tag: "AskActor" }
-const elsewhere: ArrivalAnswer = { _tag: "Elsewhere" }
+export const askActor: ArrivalAnswer = { _tag: "AskActor" }
+export const elsewhere: ArrivalAnswer = { _tag: "Elsewhere" }
 
 interface Candidate extends Arrival {
   readonly fence: Fence
@@ -59,7 +60,8 @@ const make = Effect.gen(function* () {
       const writes: Array<Write> = []
       for (const one of candidates) {
         const found = rows.get(one.sandboxId)
-        if (found === undefined) continue
+        // The first session of all is an event of the sandbox, which its actor tells.
+        if (found === undefined || Phase.awaitsFirstSession(found.status)) continue
         const verdict = decide({ ...one, ...found, nowMs, isLive: edges.isLive })
         if (verdict._tag === "Answer") answers.set(one.sandboxId, verdict.reply)
         else
@@ -78,15 +80,7 @@ const make = Effect.gen(function* () {
       for (const { one, verdict } of writes) {
         if (!written.has(one.sandboxId)) continue
         answers.set(one.sandboxId, verdict.reply)
-        const { ends } = verdict
-        if (ends !== undefined)
-          yield* edges
-            .endSession(ends.replica, {
-              sandboxId: one.sandboxId,
-              sessionId: ends.sessionId,
-              fence: one.fence,
-            })
-            .pipe(Effect.forkDaemon)
+        if (verdict.ends !== undefined) yield* endSessionLater(edges, verdict.ends, one.fence)
       }
       yield* Effect.logDebug("Sessions attached together").pipe(
         Effect.annotateLogs({ sessions: written.size }),

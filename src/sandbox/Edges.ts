@@ -1,5 +1,5 @@
 /** What the Sandbox actor asks of edges, wherever they are. The edge layer provides it. */
-import { Context, type Effect, Schema } from "effect"
+import { Context, Effect, Schema } from "effect"
 import type {
   DeadlineExceeded,
   FailedPrecondition,
@@ -8,7 +8,7 @@ import type {
   Unavailable,
 } from "../domain/Errors.ts"
 import { Fence } from "../domain/Fence.ts"
-import { RelayTarget, StreamCarrier } from "../domain/Sandbox.ts"
+import { type Presence, RelayTarget, StreamCarrier } from "../domain/Sandbox.ts"
 import type { Slot } from "./Admission.ts"
 
 /** The session is not on that replica, or the replica cannot be reached: the actor looks again. */
@@ -72,3 +72,10 @@ export class Edges extends Context.Tag("holdfast/Edges")<
     readonly isLive: (replica: string) => boolean
   }
 >() {}
+
+/** Ends a session in its own time: nobody waits for the replica that holds it. */
+export const endSessionLater = (
+  edges: Context.Tag.Service<Edges>,
+  { replica, sandboxId, sessionId }: Presence,
+  fence: Fence,
+): Effect.Effect<unknown> => Effect.forkDaemon(edges.endSession(replica, { sandboxId, sessionId, fence }))

@@ -37,7 +37,8 @@ const isTransport = (error: unknown): error is { readonly _tag: TransportTag } =
   "_tag" in error &&
   transportTags.some((tag) => tag === error._tag)
 
-const moving = new Unavailable({ message: "the sandbox is moving between replicas; try again" })
+/** The owner did not answer in time. */
+export const moving = new Unavailable({ message: "the sandbox is moving between replicas; try again" })
 const databaseAway = new Unavailable({ message: databaseAwayText })
 
 /** One attempt to ask an actor, wherever it lives. */

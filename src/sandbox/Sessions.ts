@@ -7,7 +7,7 @@ import { Database } from "../store/Database.ts"
 import { Presences } from "../store/Presences.ts"
 import { decide } from "./Attachment.ts"
 import * as Chronicle from "./Chronicle.ts"
-import { Edges } from "./Edges.ts"
+import { Edges, endSessionLater } from "./Edges.ts"
 import * as Phase from "./Phase.ts"
 import type { AttachRequest } from "./SandboxEntity.ts"
 import { SandboxSettings } from "./SandboxSettings.ts"
@@ -101,10 +101,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
           Effect.annotateLogs({ session: claim.sessionId, holder: claim.replica, epoch: proof.epoch }),
         )
         if (Phase.awaitsFirstSession(status)) yield* Effect.forkDaemon(Effect.ignoreLogged(tell(connected)))
-        if (ends !== undefined)
-          yield* edges
-            .endSession(ends.replica, { sandboxId, sessionId: ends.sessionId, fence: proof })
-            .pipe(Effect.forkDaemon)
+        if (ends !== undefined) yield* endSessionLater(edges, ends, proof)
         return verdict.reply
       })
 
@@ -126,13 +123,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         const presence = state.presence()
         if (presence === undefined) return
         const isLive = edges.isLive(presence.replica)
-        if (presence.lostAtMs !== undefined && isLive) {
-          const proof = yield* fence
-          const { sandboxId } = state
-          yield* edges
-            .endSession(presence.replica, { sandboxId, sessionId: presence.sessionId, fence: proof })
-            .pipe(Effect.forkDaemon)
-        }
+        if (presence.lostAtMs !== undefined && isLive) yield* endSessionLater(edges, presence, yield* fence)
         if (presence.lostAtMs !== undefined || !isLive) yield* lose(presence, missingMs)
       })
 

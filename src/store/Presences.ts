@@ -51,12 +51,17 @@ const encodeRow = (presence: Presence): typeof Row.Encoded =>
 const decodeRows = (rows: ReadonlyArray<unknown>) =>
   Effect.map(Schema.decodeUnknown(Schema.Array(Row))(rows), (decoded) => decoded.map(toPresence))
 
-const Held = Schema.Array(Schema.Struct({ session_id: Schema.NullOr(Schema.String) }))
+/** A sandbox without a session, in a row that has room for one. */
+const NoSession = Schema.Struct({ session_id: Schema.Null })
+
+const Held = Schema.Array(Schema.Union(Row, NoSession))
+
+const heldIn = (row: (typeof Held.Type)[number]): Presence | undefined =>
+  row.session_id === null ? undefined : toPresence(row)
 
 const Status = Schema.parseJson(SandboxStatus)
-const Statuses = Schema.Array(
-  Schema.Struct({ sandbox_id: Schema.String, status: Status, resource_version: Schema.Number }),
-)
+const Stored = Schema.Struct({ sandbox_id: Schema.String, status: Status, resource_version: Schema.Number })
+const ArrivingRows = Schema.Array(Schema.Union(Schema.extend(Row, Stored), Schema.extend(NoSession, Stored)))
 const encodeStatus = Schema.encodeSync(Status)
 const Ids = Schema.Array(Schema.Struct({ sandbox_id: Schema.String }))
 
@@ -195,8 +200,7 @@ const make = Effect.gen(function* () {
         const [sandbox] = yield* decodeSandboxes(rows)
         if (sandbox === undefined) return Option.none()
         const [held] = yield* Schema.decodeUnknown(Held)(rows)
-        const [presence] = held?.session_id == null ? [] : yield* decodeRows(rows)
-        return Option.some({ sandbox, presence })
+        return Option.some({ sandbox, presence: held && heldIn(held) })
       }).pipe(guard("sandbox and presence get")),
     arriving: (sandboxIds) =>
       sandboxIds.length === 0
@@ -207,17 +211,10 @@ const make = Effect.gen(function* () {
                 p.instance_started_at_ms, p.connection_epoch, p.replica, p.attached_at_ms, p.lost_at_ms,
                 p.retired_instances
               FROM sandboxes s LEFT JOIN presences p ON p.sandbox_id = s.id WHERE s.id IN ${sql.in(sandboxIds)}`
-            const held = yield* Schema.decodeUnknown(Held)(rows)
-            const presences = yield* decodeRows(rows.filter((_, at) => held[at]?.session_id != null))
-            const previous = new Map(presences.map((presence) => [presence.sandboxId, presence]))
             return new Map(
-              (yield* Schema.decodeUnknown(Statuses)(rows)).map((row) => [
+              (yield* Schema.decodeUnknown(ArrivingRows)(rows)).map((row) => [
                 row.sandbox_id,
-                {
-                  status: row.status,
-                  resourceVersion: row.resource_version,
-                  previous: previous.get(row.sandbox_id),
-                },
+                { status: row.status, resourceVersion: row.resource_version, previous: heldIn(row) },
               ]),
             )
           }).pipe(guard("arriving sandboxes get")),

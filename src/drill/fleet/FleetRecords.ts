@@ -25,7 +25,8 @@ const record = (prefix: string, index: number, nowMs: number): Sandbox => ({
   annotations: {},
   resourceVersion: 1,
   spec: { logLevel: "", environment: {}, providers: [], command: [], tty: false },
-  status: Phase.initial(nowMs),
+  // It has been up before: its first session is behind it, as in any fleet whose replicas are replaced.
+  status: Phase.sessionLost(Phase.attached(Phase.initial(nowMs), "earlier", nowMs), nowMs),
 })
 
 /** Those that exist already stay as they are. */

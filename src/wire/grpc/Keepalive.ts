@@ -99,6 +99,8 @@ export class SilenceWatch {
     heard.probing = true
     const answered = await answersPing(session, this.#options.timeoutMs)
     heard.probing = false
+    // A tunnel counts no bytes: its answer is all that is heard of it.
+    heard.atMs = performance.now()
     if (!answered) session.destroy()
   }
 }
