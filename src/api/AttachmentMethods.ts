@@ -1,7 +1,7 @@
 /** Providers of a sandbox: list, attach, detach; and the environment that they give it. */
 import { Clock, Effect, Option, Schedule } from "effect"
 import { CredentialVault, placeOf } from "../auth/CredentialVault.ts"
-import { Conflict, InvalidArgument, NotFound } from "../domain/Errors.ts"
+import { Conflict, concurrentModification, InvalidArgument, NotFound } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import type { Attachment, AttachmentChange, ProviderName } from "../domain/Provider.ts"
 import { compose, type EnvironmentQuery, type ProviderEnvironment } from "../domain/ProviderEnvironment.ts"
@@ -54,9 +54,7 @@ const changing =
           if (Option.isNone(found)) return yield* new NotFound({ message: "sandbox not found" })
           const sandbox = found.value
           if (expected !== 0 && expected !== sandbox.resourceVersion)
-            return yield* new Conflict({
-              message: `provider ${verb} failed due to concurrent modification (current resource_version: ${sandbox.resourceVersion})`,
-            })
+            return yield* concurrentModification(`provider ${verb}`, sandbox.resourceVersion)
           const providers = change(request.providerName)(sandbox.spec.providers)
           if (providers === undefined) return { sandbox, changed: false } satisfies AttachmentChange
           if (verb === "attach") {

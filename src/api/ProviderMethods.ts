@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto"
 import { Clock, Effect, Option } from "effect"
 import { CredentialVault, placeOf } from "../auth/CredentialVault.ts"
 import {
-  Conflict,
+  concurrentModification,
   FailedPrecondition,
   InvalidArgument,
   NotFound,
@@ -139,9 +139,7 @@ const update = unary(access.updateProvider, (draft: ProviderDraft, caller) =>
     if (given.type !== "" && given.type !== stored.type)
       return yield* refuse("provider.type cannot be changed")
     if (given.resourceVersion !== 0 && given.resourceVersion !== resourceVersion)
-      return yield* new Conflict({
-        message: `provider update failed due to concurrent modification (current resource_version: ${resourceVersion})`,
-      })
+      return yield* concurrentModification("provider update", resourceVersion)
     const vault = yield* CredentialVault
     const secrets = yield* vault.opened(placeOf(stored.id), stored.sealedCredentials)
     const fields = changed(stored, secrets, given)

@@ -69,6 +69,12 @@ export const PublicError = Schema.Union(
 export type PublicError = typeof PublicError.Type
 export const isPublicError = Schema.is(PublicError)
 
+/** `what` found another version than it started from; `resourceVersion` is the one that holds. */
+export const concurrentModification = (what: string, resourceVersion: number): Conflict =>
+  new Conflict({
+    message: `${what} failed due to concurrent modification (current resource_version: ${resourceVersion})`,
+  })
+
 /** How a replica says that it cannot act because the database is away, or out of its reach alone. */
 export const databaseAwayText = "the database is away, so this replica may not act; try again in a moment"
 

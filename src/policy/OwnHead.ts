@@ -1,6 +1,6 @@
 /** What is in force in a sandbox, including the policy that it was created with and nobody has changed since. */
 import { Effect, Option, Schema } from "effect"
-import { Conflict, type NotFound, type Unavailable } from "../domain/Errors.ts"
+import { type Conflict, concurrentModification, type NotFound, type Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { type PolicyRevision, SandboxPolicy } from "../domain/Policy.ts"
 import type { Sandbox } from "../domain/Sandbox.ts"
@@ -48,9 +48,7 @@ export const retrying = <A, E, R>(
     Effect.retry({ times: limits.configAttempts - 1, while: (error) => error instanceof HeadMoved }),
     Effect.mapError((error) =>
       error instanceof HeadMoved
-        ? new Conflict({
-            message: `${what} failed due to concurrent modification (current resource_version: ${error.current})`,
-          })
+        ? concurrentModification(what, error.current)
         : (error as Exclude<E, HeadMoved>),
     ),
   )

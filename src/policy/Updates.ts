@@ -1,6 +1,11 @@
 /** Changes of configuration: what may be asked, and how it is stored (wire contract 3.10). */
 import { Clock, Effect, Either, Option } from "effect"
-import { Conflict, FailedPrecondition, InvalidArgument, PermissionDenied } from "../domain/Errors.ts"
+import {
+  concurrentModification,
+  FailedPrecondition,
+  InvalidArgument,
+  PermissionDenied,
+} from "../domain/Errors.ts"
 import type { PolicyRevision, SandboxPolicy } from "../domain/Policy.ts"
 import type { Sandbox } from "../domain/Sandbox.ts"
 import {
@@ -88,9 +93,7 @@ export const changePolicy = (
     const isSame = own.policy !== undefined && added.hash === own.policyHash
     if (isSame && also === undefined) {
       if (expectedResourceVersion !== 0 && expectedResourceVersion !== sandbox.resourceVersion)
-        return yield* new Conflict({
-          message: `config update failed due to concurrent modification (current resource_version: ${sandbox.resourceVersion})`,
-        })
+        return yield* concurrentModification("config update", sandbox.resourceVersion)
       return { version: own.version, hash: own.policyHash }
     }
     const configs = yield* Configs

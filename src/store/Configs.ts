@@ -4,7 +4,7 @@
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { Clock, Context, Data, Effect, Layer, Option, Schema } from "effect"
-import { Conflict, NotFound, type Unavailable } from "../domain/Errors.ts"
+import { type Conflict, concurrentModification, NotFound, type Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import type { PolicyRevision, PolicySummary } from "../domain/Policy.ts"
 import { makeAnnounce } from "./Announce.ts"
@@ -150,9 +150,7 @@ const make = Effect.gen(function* () {
       if (rows.length > 0) return
       const current = yield* currentVersion(sandboxId)
       if (current === 0) return yield* new NotFound({ message: "sandbox not found" })
-      return yield* new Conflict({
-        message: `config update failed due to concurrent modification (current resource_version: ${current})`,
-      })
+      return yield* concurrentModification("config update", current)
     })
 
   const columns = (head: Head, nowMs: number) => ({

@@ -3,7 +3,8 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import {
   AlreadyExists,
-  Conflict,
+  type Conflict,
+  concurrentModification,
   type FailedPrecondition,
   NotFound,
   type Unavailable,
@@ -121,9 +122,7 @@ const make = Effect.gen(function* () {
         Effect.flatMap(Schema.decodeUnknown(Versions)),
       )
       if (found === undefined) return yield* new NotFound({ message: "provider not found" })
-      return yield* new Conflict({
-        message: `provider update failed due to concurrent modification (current resource_version: ${found.resource_version})`,
-      })
+      return yield* concurrentModification("provider update", found.resource_version)
     })
 
   return Providers.of({

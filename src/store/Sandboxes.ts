@@ -4,7 +4,8 @@ import type { SqlError } from "@effect/sql/SqlError"
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import {
   AlreadyExists,
-  Conflict,
+  type Conflict,
+  concurrentModification,
   type FailedPrecondition,
   NotFound,
   type StaleEpoch,
@@ -134,9 +135,7 @@ const make = Effect.gen(function* () {
       if (rows.length > 0) return { ...next, resourceVersion: next.resourceVersion + 1 }
       const version = yield* explain(next.id, fence)
       if (version === undefined) return yield* notFound()
-      return yield* new Conflict({
-        message: `sandbox update failed due to concurrent modification (current resource_version: ${version})`,
-      })
+      return yield* concurrentModification("sandbox update", version)
     })
 
   const remove = (id: string, fence?: Fence) =>
