@@ -1,15 +1,16 @@
 /** Sandboxes, log lines and events between the domain and OpenShell's messages. */
 import { fromJson, type JsonObject, type JsonValue, type MessageInitShape, toJson } from "@bufbuild/protobuf"
-import type {
-  LogLine,
-  PlatformEvent,
-  Sandbox,
+import {
+  type LogLine,
+  type PlatformEvent,
+  type Sandbox,
   SandboxPhase,
-  SandboxSpec,
-  SandboxTemplate,
+  type SandboxSpec,
+  type SandboxTemplate,
 } from "../../domain/Sandbox.ts"
 import type * as Wire from "./Generated.ts"
 import { SandboxPolicySchema, SandboxPhase as WirePhase } from "./Generated.ts"
+import { optional } from "./Optional.ts"
 
 const phases: { readonly [P in SandboxPhase]: WirePhase } = {
   Provisioning: WirePhase.PROVISIONING,
@@ -22,32 +23,13 @@ const phases: { readonly [P in SandboxPhase]: WirePhase } = {
   Starting: WirePhase.STARTING,
 }
 
-/** By wire number; a number that this version does not know reads as Unknown. */
-const phaseNames: ReadonlyArray<SandboxPhase> = [
-  "Unknown",
-  "Provisioning",
-  "Ready",
-  "Error",
-  "Deleting",
-  "Unknown",
-  "Stopping",
-  "Stopped",
-  "Starting",
-]
+const phaseNames = new Map(SandboxPhase.literals.map((name) => [phases[name], name] as const))
 
-const phaseOf = (phase: WirePhase | undefined): SandboxPhase => phaseNames[phase ?? 0] ?? "Unknown"
+/** A number that this version does not know reads as Unknown. */
+const phaseOf = (phase: WirePhase = WirePhase.UNSPECIFIED): SandboxPhase => phaseNames.get(phase) ?? "Unknown"
 
 const isJsonObject = (value: unknown): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value)
-
-const optional = <Key extends string, Value>(
-  key: Key,
-  value: Value | undefined,
-): { readonly [K in Key]?: Value } => {
-  const result: { [K in Key]?: Value } = {}
-  if (value !== undefined) result[key] = value
-  return result
-}
 
 const templateToWire = (template: SandboxTemplate): MessageInitShape<typeof Wire.SandboxTemplateSchema> => ({
   image: template.image,

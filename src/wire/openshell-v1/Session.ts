@@ -14,19 +14,11 @@ import { called, served } from "../grpc/Protobuf.ts"
 import { encodeMessage } from "../grpc/Typed.ts"
 import type * as Wire from "./Generated.ts"
 import { GatewayMessageSchema, OpenShell, type SupervisorMessageSchema } from "./Generated.ts"
+import { optional } from "./Optional.ts"
 
 type Payload<M extends { readonly payload?: unknown }> = NonNullable<M["payload"]>
 type GatewayPayload = Payload<MessageInitShape<typeof GatewayMessageSchema>>
 type SupervisorPayload = Payload<MessageInitShape<typeof SupervisorMessageSchema>>
-
-const optional = <Key extends string, Value>(
-  key: Key,
-  value: Value | undefined,
-): { readonly [K in Key]?: Value } => {
-  const result: { [K in Key]?: Value } = {}
-  if (value !== undefined) result[key] = value
-  return result
-}
 
 const capabilitiesOf = (wire: Wire.SupervisorCapabilities): SupervisorCapabilities => ({
   connectionEpoch: Number(wire.connectionEpoch),
