@@ -27,6 +27,36 @@ export const say = (text: string): Effect.Effect<void> =>
     process.stderr.write(`${text}\n`)
   })
 
+/** What one object came to. */
+export interface Outcome {
+  readonly json: unknown
+  /** What `-o name` prints. */
+  readonly name: string
+  /** For a person. */
+  readonly told: Effect.Effect<void>
+}
+
+/** Shows an outcome in the format that was asked for; `asJson` is `printJsonLine` for one of several. */
+export const printOutcome = (
+  { globals }: Invocation,
+  { json, name, told }: Outcome,
+  asJson: (value: unknown) => Effect.Effect<void> = printJson,
+): Effect.Effect<void> => {
+  if (globals.output === "json") return asJson(json)
+  return globals.output === "name" ? print(`${name}\n`) : told
+}
+
+/** One of the objects that a command deletes; `deleted` is false for one that was not there. */
+export const printDeleted = (
+  invocation: Invocation,
+  kind: string,
+  name: string,
+  deleted = true,
+): Effect.Effect<void> => {
+  const told = say(deleted ? `Deleted ${kind} "${name}".` : `There is no ${kind} "${name}".`)
+  return printOutcome(invocation, { json: { name, deleted }, name, told }, printJsonLine)
+}
+
 export interface Listing<Row> {
   readonly rows: ReadonlyArray<Row>
   readonly columns: ReadonlyArray<Column<Row>>

@@ -1,7 +1,7 @@
 import type { Effect } from "effect"
 import type { TransferResult } from "../client/Transfer.ts"
 import type { Invocation } from "./Invocation.ts"
-import { print, printJson, say } from "./Output.ts"
+import { printOutcome, say } from "./Output.ts"
 import { formatBytes } from "./text/Bytes.ts"
 import { printable } from "./text/Table.ts"
 
@@ -11,11 +11,9 @@ export const reportTransfer = (
   verb: "Uploaded" | "Downloaded",
   result: TransferResult,
 ): Effect.Effect<void> => {
-  const { output } = invocation.globals
-  if (output === "json") return printJson(result)
-  if (output === "name") return print(`${result.target}\n`)
   const files = result.files === 1 ? "1 file" : `${result.files} files`
   const skipped = result.skipped.length
   const left = skipped === 0 ? "" : `; left out ${skipped} sockets, pipes or devices`
-  return say(`${verb} ${files} (${formatBytes(result.bytes)}) to ${printable(result.target)}${left}.`)
+  const told = say(`${verb} ${files} (${formatBytes(result.bytes)}) to ${printable(result.target)}${left}.`)
+  return printOutcome(invocation, { json: result, name: result.target, told })
 }

@@ -4,7 +4,7 @@ import type { SeenRoute } from "../../domain/Inference.ts"
 import { attempting, openGateway } from "../Gateway.ts"
 import type { Implementation, Invocation } from "../Invocation.ts"
 import { numberOption, textOption, unlessNegated } from "../Options.ts"
-import { print, printJson, renderFields, say } from "../Output.ts"
+import { print, printOutcome, renderFields, say } from "../Output.ts"
 
 /** `--system` names the route of the sandbox's own supervisor. */
 const routeNameOf = ({ options }: Invocation): string =>
@@ -33,16 +33,15 @@ export const inferenceSet: Implementation = (invocation) =>
       verify: false,
       noVerify: !verify,
     }).pipe(attempting(gateway, { action: `set inference route "${routeName}"` }))
-    const { output } = invocation.globals
-    if (output === "json") yield* printJson({ ...route, validationPerformed, validatedEndpoints })
-    else if (output === "name") yield* print(`${route.routeName}\n`)
-    else {
-      const urls = validatedEndpoints.map(({ url }) => url).join(", ")
-      const checked = validationPerformed ? `, verified at ${urls}` : ", not verified"
-      yield* say(
+    const urls = validatedEndpoints.map(({ url }) => url).join(", ")
+    const checked = validationPerformed ? `, verified at ${urls}` : ", not verified"
+    yield* printOutcome(invocation, {
+      json: { ...route, validationPerformed, validatedEndpoints },
+      name: route.routeName,
+      told: say(
         `Route "${route.routeName}" goes to model "${route.modelId}" of provider "${route.providerName}"${checked}.`,
-      )
-    }
+      ),
+    })
     return 0
   })
 
@@ -53,9 +52,7 @@ export const inferenceGet: Implementation = (invocation) =>
     const route = yield* getInferenceRoute(gateway, routeName).pipe(
       attempting(gateway, { action: `get inference route "${routeName}"` }),
     )
-    const { output } = invocation.globals
-    if (output === "json") yield* printJson(route)
-    else yield* print(output === "name" ? `${route.routeName}\n` : describe(route))
+    yield* printOutcome(invocation, { json: route, name: route.routeName, told: print(describe(route)) })
     return 0
   })
 
@@ -66,9 +63,7 @@ export const inferenceDelete: Implementation = (invocation) =>
     const deleted = yield* deleteInferenceRoute(gateway, routeName).pipe(
       attempting(gateway, { action: `delete inference route "${routeName}"` }),
     )
-    const { output } = invocation.globals
-    if (output === "json") yield* printJson({ routeName, deleted })
-    else if (output === "name") yield* print(`${routeName}\n`)
-    else yield* say(deleted ? `Deleted route "${routeName}".` : `There is no route "${routeName}".`)
+    const told = say(deleted ? `Deleted route "${routeName}".` : `There is no route "${routeName}".`)
+    yield* printOutcome(invocation, { json: { routeName, deleted }, name: routeName, told })
     return 0
   })

@@ -15,7 +15,7 @@ import { CliFailure, usageFailure } from "../Failure.ts"
 import { attempting, openGateway } from "../Gateway.ts"
 import type { Implementation, Invocation } from "../Invocation.ts"
 import { flag, mapOption, numberOption, operand, textOption, unlessNegated } from "../Options.ts"
-import { print, printJson, printListing, renderFields, say } from "../Output.ts"
+import { print, printJson, printListing, printOutcome, renderFields, say } from "../Output.ts"
 import { policyYaml, readPolicy } from "../PolicyFile.ts"
 import { formatAge } from "../text/Duration.ts"
 import { operationsOf } from "./PolicyOperations.ts"
@@ -103,15 +103,14 @@ const finish = (
   updated: ConfigUpdated,
 ) =>
   Effect.gen(function* () {
-    const { output, timeoutMs = limits.policyWaitMs } = invocation.globals
+    const { timeoutMs = limits.policyWaitMs } = invocation.globals
     if (flag(invocation, "wait") && !("global" in subject))
       yield* attempting(
         gateway,
         attempt(subject, "wait for"),
       )(untilLoaded(gateway, subject, updated.version, timeoutMs))
-    if (output === "json") yield* printJson(updated)
-    else if (output === "name") yield* print(`${updated.version}\n`)
-    else yield* say(`Version ${updated.version} is ${called(subject)} now.`)
+    const told = say(`Version ${updated.version} is ${called(subject)} now.`)
+    yield* printOutcome(invocation, { json: updated, name: String(updated.version), told })
     return 0
   })
 

@@ -14,13 +14,12 @@ import { type CliFailure, usageFailure } from "../Failure.ts"
 import { attempting, openGateway } from "../Gateway.ts"
 import type { Implementation, Invocation } from "../Invocation.ts"
 import { flag, listOption, mapOption, numberOption, operand, textOption, unlessNegated } from "../Options.ts"
-import { print, printJson, printJsonLine, printListing, say } from "../Output.ts"
+import { print, printDeleted, printListing, printOutcome, say } from "../Output.ts"
 import { describeProvider, providerColumns, providerJson, providerWideColumns } from "../ProviderView.ts"
 
-const report = ({ globals }: Invocation, provider: Provider, done: string): Effect.Effect<void> => {
-  if (globals.output === "json") return printJson(providerJson(provider))
-  if (globals.output === "name") return print(`${provider.name}\n`)
-  return say(`${done} provider "${provider.name}".`)
+const report = (invocation: Invocation, provider: Provider, done: string): Effect.Effect<void> => {
+  const told = say(`${done} provider "${provider.name}".`)
+  return printOutcome(invocation, { json: providerJson(provider), name: provider.name, told })
 }
 
 /** Credentials of the profile that the environment has. */
@@ -86,10 +85,8 @@ export const providerGet: Implementation = (invocation) =>
     const found = yield* getProvider(gateway, name).pipe(
       attempting(gateway, { action: `get provider "${name}"` }),
     )
-    const { output } = invocation.globals
-    if (output === "json") yield* printJson(providerJson(found))
-    else if (output === "name") yield* print(`${found.name}\n`)
-    else yield* print(describeProvider(found, yield* Clock.currentTimeMillis))
+    const told = print(describeProvider(found, yield* Clock.currentTimeMillis))
+    yield* printOutcome(invocation, { json: providerJson(found), name: found.name, told })
     return 0
   })
 
@@ -116,18 +113,13 @@ export const providerList: Implementation = (invocation) =>
 export const providerDelete: Implementation = (invocation) =>
   Effect.gen(function* () {
     const gateway = yield* openGateway(invocation)
-    const { output } = invocation.globals
     yield* Effect.forEach(
       [...new Set(invocation.operands)],
       (name) =>
-        Effect.gen(function* () {
-          const deleted = yield* deleteProvider(gateway, name).pipe(
-            attempting(gateway, { action: `delete provider "${name}"` }),
-          )
-          if (output === "json") yield* printJsonLine({ name, deleted })
-          else if (output === "name") yield* print(`${name}\n`)
-          else yield* say(deleted ? `Deleted provider "${name}".` : `There is no provider "${name}".`)
-        }),
+        deleteProvider(gateway, name).pipe(
+          attempting(gateway, { action: `delete provider "${name}"` }),
+          Effect.flatMap((deleted) => printDeleted(invocation, "provider", name, deleted)),
+        ),
       { discard: true },
     )
     return 0

@@ -4,7 +4,7 @@ import { usageFailure } from "../Failure.ts"
 import { attempting, openGateway } from "../Gateway.ts"
 import type { Implementation } from "../Invocation.ts"
 import { flag } from "../Options.ts"
-import { print, printJsonLine, say } from "../Output.ts"
+import { printDeleted, say } from "../Output.ts"
 import { confirm } from "../terminal/Confirm.ts"
 
 export const sandboxDelete: Implementation = (invocation) =>
@@ -40,14 +40,9 @@ export const sandboxDelete: Implementation = (invocation) =>
             const { timeoutMs } = invocation.globals
             yield* waitForPhase(gateway, sandbox, { phase: "Deleted", timeoutMs })
           }
-          yield* report(invocation.globals.output, name)
+          yield* printDeleted(invocation, "sandbox", name)
         }).pipe(attempting(gateway, { action: `delete sandbox "${name}"`, sandbox: name })),
       { concurrency: 8, discard: true },
     )
     return 0
   })
-
-const report = (output: string, name: string): Effect.Effect<void> => {
-  if (output === "json") return printJsonLine({ name, deleted: true })
-  return output === "name" ? print(`${name}\n`) : say(`Deleted sandbox "${name}".`)
-}

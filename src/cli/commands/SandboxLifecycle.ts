@@ -4,7 +4,7 @@ import type { Sandbox } from "../../domain/Sandbox.ts"
 import { attempting, openGateway } from "../Gateway.ts"
 import type { Implementation, Invocation } from "../Invocation.ts"
 import { unlessNegated } from "../Options.ts"
-import { print, printJsonLine, say } from "../Output.ts"
+import { printJsonLine, printOutcome, say } from "../Output.ts"
 import { sandboxJson } from "../SandboxView.ts"
 import { phaseProgress } from "../terminal/PhaseProgress.ts"
 
@@ -37,10 +37,8 @@ const change =
     })
 
 const report = (invocation: Invocation, sandbox: Sandbox): Effect.Effect<void> => {
-  const { output } = invocation.globals
-  if (output === "json") return printJsonLine(sandboxJson(sandbox))
-  if (output === "name") return print(`${sandbox.name}\n`)
-  return say(`Sandbox "${sandbox.name}" is ${sandbox.status.phase}.`)
+  const told = say(`Sandbox "${sandbox.name}" is ${sandbox.status.phase}.`)
+  return printOutcome(invocation, { json: sandboxJson(sandbox), name: sandbox.name, told }, printJsonLine)
 }
 
 export const sandboxStop = change("stop")

@@ -3,7 +3,7 @@ import { attachProvider, detachProvider, listSandboxProviders } from "../../clie
 import { attempting, openGateway } from "../Gateway.ts"
 import type { Implementation } from "../Invocation.ts"
 import { operand, unlessNegated } from "../Options.ts"
-import { print, printJsonLine, printListing, say } from "../Output.ts"
+import { printJsonLine, printListing, printOutcome, say } from "../Output.ts"
 import { providerColumns, providerJson, providerWideColumns } from "../ProviderView.ts"
 
 export const sandboxProviderList: Implementation = (invocation) =>
@@ -32,7 +32,6 @@ const change =
       const [name = "", ...providers] = invocation.operands
       const gateway = yield* openGateway(invocation)
       const ask = verb === "attach" ? attachProvider : detachProvider
-      const { output } = invocation.globals
       yield* Effect.forEach(
         [...new Set(providers)],
         (provider) =>
@@ -44,9 +43,9 @@ const change =
             const changed = yield* ask(gateway, name, provider).pipe(
               attempting(gateway, { action, sandbox: name }),
             )
-            if (output === "json") yield* printJsonLine({ sandbox: name, provider, changed })
-            else if (output === "name") yield* print(`${provider}\n`)
-            else yield* say(sentence(verb, name, provider, changed))
+            const json = { sandbox: name, provider, changed }
+            const told = say(sentence(verb, name, provider, changed))
+            yield* printOutcome(invocation, { json, name: provider, told }, printJsonLine)
           }),
         { discard: true },
       )

@@ -5,7 +5,7 @@ import { type ExposedService, endpointName } from "../../domain/Service.ts"
 import { attempting, openGateway } from "../Gateway.ts"
 import type { Implementation, Invocation } from "../Invocation.ts"
 import { flag, operand, unlessNegated } from "../Options.ts"
-import { print, printJson, printListing, renderFields, say } from "../Output.ts"
+import { print, printJson, printListing, printOutcome, renderFields, say } from "../Output.ts"
 import { formatAge } from "../text/Duration.ts"
 import type { Column } from "../text/Table.ts"
 
@@ -42,10 +42,8 @@ export const serviceGet: Implementation = (invocation) =>
     const found = yield* getService(gateway, sandbox, service).pipe(
       attempting(gateway, { action: `get ${called(sandbox, service)}` }),
     )
-    const { output } = invocation.globals
-    if (output === "json") yield* printJson(serviceJson(found))
-    else if (output === "name") yield* print(`${endpointName(found.endpoint)}\n`)
-    else yield* print(described(found, yield* Clock.currentTimeMillis))
+    const told = print(described(found, yield* Clock.currentTimeMillis))
+    yield* printOutcome(invocation, { json: serviceJson(found), name: endpointName(found.endpoint), told })
     return 0
   })
 

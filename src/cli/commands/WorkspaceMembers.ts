@@ -4,7 +4,7 @@ import type { WorkspaceMember } from "../../domain/Workspace.ts"
 import { attempting, openGateway } from "../Gateway.ts"
 import type { Implementation } from "../Invocation.ts"
 import { operand, textOption, unlessNegated } from "../Options.ts"
-import { print, printJson, printJsonLine, printListing, say } from "../Output.ts"
+import { printJsonLine, printListing, printOutcome, say } from "../Output.ts"
 import { formatAge } from "../text/Duration.ts"
 
 const memberJson = (member: WorkspaceMember): unknown => ({
@@ -21,9 +21,8 @@ export const memberAdd: Implementation = (invocation) =>
     const added = yield* addWorkspaceMember(gateway, { workspace, subject, role }).pipe(
       attempting(gateway, { action: `add "${subject}" to workspace "${workspace}"` }),
     )
-    if (invocation.globals.output === "json") yield* printJson(memberJson(added))
-    else if (invocation.globals.output === "name") yield* print(`${added.subject}\n`)
-    else yield* say(`"${subject}" is ${role} of workspace "${workspace}".`)
+    const told = say(`"${subject}" is ${role} of workspace "${workspace}".`)
+    yield* printOutcome(invocation, { json: memberJson(added), name: added.subject, told })
     return 0
   })
 
@@ -31,7 +30,6 @@ export const memberRemove: Implementation = (invocation) =>
   Effect.gen(function* () {
     const gateway = yield* openGateway(invocation)
     const { workspace } = gateway
-    const { output } = invocation.globals
     yield* Effect.forEach(
       [...new Set(invocation.operands)],
       (subject) =>
@@ -39,14 +37,12 @@ export const memberRemove: Implementation = (invocation) =>
           const removed = yield* removeWorkspaceMember(gateway, { workspace, subject }).pipe(
             attempting(gateway, { action: `remove "${subject}" from workspace "${workspace}"` }),
           )
-          if (output === "json") yield* printJsonLine({ subject, removed })
-          else if (output === "name") yield* print(`${subject}\n`)
-          else
-            yield* say(
-              removed
-                ? `"${subject}" is no longer a member of workspace "${workspace}".`
-                : `"${subject}" was no member of workspace "${workspace}".`,
-            )
+          const told = say(
+            removed
+              ? `"${subject}" is no longer a member of workspace "${workspace}".`
+              : `"${subject}" was no member of workspace "${workspace}".`,
+          )
+          yield* printOutcome(invocation, { json: { subject, removed }, name: subject, told }, printJsonLine)
         }),
       { discard: true },
     )

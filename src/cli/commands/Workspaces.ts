@@ -4,7 +4,7 @@ import { isTerminating, type Workspace } from "../../domain/Workspace.ts"
 import { attempting, openGateway } from "../Gateway.ts"
 import type { Implementation, Invocation } from "../Invocation.ts"
 import { mapOption, numberOption, operand, textOption, unlessNegated } from "../Options.ts"
-import { print, printJson, printJsonLine, printListing, renderFields, say } from "../Output.ts"
+import { print, printDeleted, printListing, printOutcome, renderFields, say } from "../Output.ts"
 import { formatAge } from "../text/Duration.ts"
 
 const phaseOf = (workspace: Workspace): string => (isTerminating(workspace) ? "Terminating" : "Active")
@@ -27,9 +27,8 @@ export const workspaceCreate: Implementation = (invocation) =>
     const made = yield* createWorkspace(gateway, { name, labels: mapOption(invocation, "label") }).pipe(
       attempting(gateway, { action: `create workspace "${name}"` }),
     )
-    if (invocation.globals.output === "json") yield* printJson(workspaceJson(made))
-    else if (invocation.globals.output === "name") yield* print(`${made.name}\n`)
-    else yield* say(`Created workspace "${made.name}".`)
+    const told = say(`Created workspace "${made.name}".`)
+    yield* printOutcome(invocation, { json: workspaceJson(made), name: made.name, told })
     return 0
   })
 
@@ -44,11 +43,9 @@ export const workspaceGet: Implementation = (invocation) =>
     return 0
   })
 
-const show = ({ globals }: Invocation, workspace: Workspace, nowMs: number): Effect.Effect<void> => {
-  if (globals.output === "json") return printJson(workspaceJson(workspace))
-  if (globals.output === "name") return print(`${workspace.name}\n`)
+const show = (invocation: Invocation, workspace: Workspace, nowMs: number): Effect.Effect<void> => {
   const created = new Date(workspace.createdAtMs).toISOString()
-  return print(
+  const told = print(
     renderFields([
       ["Name", workspace.name],
       ["ID", workspace.id],
@@ -57,6 +54,7 @@ const show = ({ globals }: Invocation, workspace: Workspace, nowMs: number): Eff
       ["Labels", labelsOf(workspace)],
     ]),
   )
+  return printOutcome(invocation, { json: workspaceJson(workspace), name: workspace.name, told })
 }
 
 export const workspaceList: Implementation = (invocation) =>
@@ -89,18 +87,13 @@ export const workspaceList: Implementation = (invocation) =>
 export const workspaceDelete: Implementation = (invocation) =>
   Effect.gen(function* () {
     const gateway = yield* openGateway(invocation)
-    const { output } = invocation.globals
     yield* Effect.forEach(
       [...new Set(invocation.operands)],
       (name) =>
-        Effect.gen(function* () {
-          yield* deleteWorkspace(gateway, name).pipe(
-            attempting(gateway, { action: `delete workspace "${name}"` }),
-          )
-          if (output === "json") yield* printJsonLine({ name, deleted: true })
-          else if (output === "name") yield* print(`${name}\n`)
-          else yield* say(`Deleted workspace "${name}".`)
-        }),
+        deleteWorkspace(gateway, name).pipe(
+          attempting(gateway, { action: `delete workspace "${name}"` }),
+          Effect.zipRight(printDeleted(invocation, "workspace", name)),
+        ),
       { discard: true },
     )
     return 0
