@@ -164,6 +164,11 @@ export const limitsTable = {
     "sessions",
     "attached by one statement: beyond it the statement's own cost is what is left",
   ],
+  attachGatherMs: [
+    40,
+    "ms",
+    "attaches that come closer together than this go together: at 200/s nine share two statements",
+  ],
   attachBatches: [4, "batches", "under way per replica; one waits for the database while the next is made"],
   attachElsewhere: [
     12,
@@ -466,6 +471,12 @@ export const limitsTable = {
     "connections",
     "far above the statements that run at once; five replicas stay below 100",
   ],
+  sharedStatements: [
+    2,
+    "statements",
+    "of one kind of shared read under way per replica: one is made while the other is answered, and the rest gathers",
+  ],
+  sharedReads: [256, "records", "asked for by one shared statement: a millisecond or two of the database"],
   databaseConnectMs: [900, "ms", "a caller learns within one second that the database is away"],
   databaseStatementMs: [900, "ms", "as above; every statement here touches few rows by index"],
   databaseCallMs: [950, "ms", "deadline of a store operation: the rest of the second is for the way back"],

@@ -43,8 +43,11 @@ export const makeAttachQueue = Effect.gen(function* () {
   const scope = yield* Effect.scope
   const asks = yield* Effect.makeSemaphore(limits.attachConcurrency)
   const filled = yield* Effect.makeLatch(false)
+  /** Of those who take a batch. */
+  const turn = yield* Effect.makeSemaphore(1)
   const queue: Array<Waiting> = []
   let waiting = 0
+  let takenAtMs = Number.NEGATIVE_INFINITY
   let finishedAtMs = 0
   /** Time from one finished attach to the next while there is a queue. */
   let perAttachMs = 1
@@ -123,10 +126,19 @@ export const makeAttachQueue = Effect.gen(function* () {
       if (again.length > 0) yield* Effect.forkIn(tryAgain(again), scope)
     })
 
-  const work = Effect.gen(function* () {
+  /** What waits, at most a batch of it. When the last was taken just now, more are coming: those it waits for. */
+  const take = Effect.gen(function* () {
     yield* filled.await
+    if (queue.length < limits.attachBatch && (yield* monotonicMs) - takenAtMs < limits.attachGatherMs)
+      yield* Effect.sleep(limits.attachGatherMs)
+    takenAtMs = yield* monotonicMs
     const batch = queue.splice(0, limits.attachBatch).filter(({ over }) => !over)
     if (queue.length === 0) filled.unsafeClose()
+    return batch
+  }).pipe(turn.withPermits(1))
+
+  const work = Effect.gen(function* () {
+    const batch = yield* take
     if (batch.length === 0) return
     const wasBusy = queue.length > 0
     yield* Effect.forEach(yield* groups(batch), ([owner, group]) => attachGroup(owner, group), {

@@ -231,15 +231,30 @@ const dial = (url: URL, options: ClientTlsOptions | undefined): Socket => {
         host,
         port,
         ALPNProtocols: ["h2"],
-        minVersion: "TLSv1.2",
+        secureContext: secureContextOf(options),
         ...serverNameOf(host, options?.serverName),
-        ...(options?.ca === undefined ? {} : { ca: options.ca }),
-        ...(options?.key === undefined ? {} : { key: options.key }),
-        ...(options?.cert === undefined ? {} : { cert: options.cert }),
       })
     : net.connect({ host, port })
   socket.setNoDelay(true)
   return socket
+}
+
+/** Reading certificates costs more than a handshake: once for all connections with the same options. */
+const secureContexts = new WeakMap<ClientTlsOptions, tls.SecureContext>()
+const systemTrust: ClientTlsOptions = {}
+
+const secureContextOf = (options: ClientTlsOptions = systemTrust): tls.SecureContext => {
+  const known = secureContexts.get(options)
+  if (known !== undefined) return known
+  const { ca, key, cert } = options
+  const context = tls.createSecureContext({
+    minVersion: "TLSv1.2",
+    ...(ca === undefined ? {} : { ca }),
+    ...(key === undefined ? {} : { key }),
+    ...(cert === undefined ? {} : { cert }),
+  })
+  secureContexts.set(options, context)
+  return context
 }
 
 /** SNI carries names only; an address as the expected name is checked by node against the certificate. */
