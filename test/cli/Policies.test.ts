@@ -10,7 +10,6 @@ import { draftOperations } from "../../src/api/DraftMethods.ts"
 import { bind } from "../../src/api/Endpoint.ts"
 import { developer } from "../../src/api/Principal.ts"
 import { sandboxOperations } from "../../src/api/SandboxMethods.ts"
-import { type CliDependencies, runCli } from "../../src/cli/Cli.ts"
 import { Configuration } from "../../src/policy/Configuration.ts"
 import { ProviderContribution } from "../../src/policy/ProviderContribution.ts"
 import { submit } from "../../src/policy/Submission.ts"
@@ -21,6 +20,7 @@ import { drafts } from "../../src/wire/openshell-v1/Drafts.ts"
 import { sandboxes } from "../../src/wire/openshell-v1/Sandboxes.ts"
 import { type ApiServer, startApi } from "../kit/ApiServer.ts"
 import { aSandbox, storeKit } from "../kit/Stores.ts"
+import { commandLine } from "./InProcess.ts"
 
 const kit = storeKit("sqlite")
 let api: ApiServer
@@ -50,36 +50,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 }, 60_000)
 
-const never = async () => Effect.succeed(99)
-const nothingElse: CliDependencies = {
-  runGateway: never,
-  runSupervisor: never,
-  runUp: never,
-  runDrill: never,
-}
-
-const holdfast = async (...argv: ReadonlyArray<string>) => {
-  const { stderr, stdout } = process
-  const originals = [stderr.write, stdout.write] as const
-  const seen = { stdout: "", stderr: "" }
-  stderr.write = (chunk: string | Uint8Array): boolean => {
-    seen.stderr += chunk.toString()
-    return true
-  }
-  stdout.write = (chunk: string | Uint8Array): boolean => {
-    seen.stdout += chunk.toString()
-    return true
-  }
-  try {
-    const code = await runCli(["--gateway", api.url, ...argv], nothingElse)
-    return { code, ...seen }
-  } finally {
-    stderr.write = originals[0]
-    stdout.write = originals[1]
-  }
-}
-const json = async (...argv: ReadonlyArray<string>): Promise<unknown> =>
-  JSON.parse((await holdfast(...argv, "-o", "json")).stdout)
+const { holdfast, json } = commandLine(() => api.url)
 
 const stored = (name: string) =>
   api.run(

@@ -11,7 +11,6 @@ import { developer } from "../../src/api/Principal.ts"
 import { profileOperations } from "../../src/api/ProfileMethods.ts"
 import { providerOperations } from "../../src/api/ProviderMethods.ts"
 import { sandboxOperations } from "../../src/api/SandboxMethods.ts"
-import { type CliDependencies, runCli } from "../../src/cli/Cli.ts"
 import { Sandboxes } from "../../src/store/Sandboxes.ts"
 import { inference } from "../../src/wire/openshell-v1/Inference.ts"
 import { profiles } from "../../src/wire/openshell-v1/ProviderProfiles.ts"
@@ -20,6 +19,7 @@ import { sandboxes } from "../../src/wire/openshell-v1/Sandboxes.ts"
 import { type ApiServer, startApi } from "../kit/ApiServer.ts"
 import { aSandbox, storeKit } from "../kit/Stores.ts"
 import { withVault } from "../kit/Vault.ts"
+import { commandLine } from "./InProcess.ts"
 
 const secret = "cli-canary-51"
 
@@ -52,38 +52,10 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 }, 60_000)
 
-const never = async () => Effect.succeed(99)
-const nothingElse: CliDependencies = {
-  runGateway: never,
-  runSupervisor: never,
-  runUp: never,
-  runDrill: never,
-}
-
-const holdfast = async (...argv: ReadonlyArray<string>) => {
-  const { stderr, stdout } = process
-  const originals = [stderr.write, stdout.write] as const
-  const seen = { stdout: "", stderr: "" }
-  stderr.write = (chunk: string | Uint8Array): boolean => {
-    seen.stderr += chunk.toString()
-    return true
-  }
-  stdout.write = (chunk: string | Uint8Array): boolean => {
-    seen.stdout += chunk.toString()
-    return true
-  }
-  try {
-    const code = await runCli(["--gateway", api.url, ...argv], nothingElse)
-    expect(`${seen.stdout}${seen.stderr}`).not.toContain(secret)
-    return { code, ...seen }
-  } finally {
-    stderr.write = originals[0]
-    stdout.write = originals[1]
-  }
-}
-
-const json = async (...argv: ReadonlyArray<string>): Promise<unknown> =>
-  JSON.parse((await holdfast(...argv, "-o", "json")).stdout)
+const { holdfast, json } = commandLine(
+  () => api.url,
+  ({ stdout, stderr }) => expect(`${stdout}${stderr}`).not.toContain(secret),
+)
 
 describe("holdfast provider", () => {
   it("takes credentials from the environment and from files, and shows their names only", async () => {

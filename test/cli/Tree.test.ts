@@ -2,14 +2,9 @@ import { Command } from "commander"
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import { parseForwardSpec } from "../../src/cli/Arguments.ts"
-import {
-  buildProgram,
-  type CliDependencies,
-  type DrillOptions,
-  runCli,
-  type UpOptions,
-} from "../../src/cli/Cli.ts"
+import { buildProgram, type CliDependencies, type DrillOptions, type UpOptions } from "../../src/cli/Cli.ts"
 import { globalsFrom, invocationOf } from "../../src/cli/Invocation.ts"
+import { runHere } from "./InProcess.ts"
 
 interface Seen {
   gateway?: Readonly<Record<string, string>>
@@ -40,21 +35,8 @@ const spy = (seen: Seen): CliDependencies => ({
 /** Runs a command line without its words on this process's streams. */
 const run = async (...argv: ReadonlyArray<string>) => {
   const seen: Seen = {}
-  const { stderr, stdout } = process
-  const [err, out] = [stderr.write, stdout.write]
-  let text = ""
-  const capture = (chunk: string | Uint8Array): boolean => {
-    text += chunk.toString()
-    return true
-  }
-  stderr.write = capture
-  stdout.write = capture
-  try {
-    return { code: await runCli(argv, spy(seen)), seen, text }
-  } finally {
-    stderr.write = err
-    stdout.write = out
-  }
+  const { code, stdout, stderr } = await runHere(argv, spy(seen))
+  return { code, seen, text: `${stdout}${stderr}` }
 }
 
 describe("the command line", () => {

@@ -6,13 +6,13 @@ import { identityOperations } from "../../src/api/IdentityMethods.ts"
 import { developer } from "../../src/api/Principal.ts"
 import { sandboxOperations } from "../../src/api/SandboxMethods.ts"
 import { workspaceOperations } from "../../src/api/WorkspaceMethods.ts"
-import { type CliDependencies, runCli } from "../../src/cli/Cli.ts"
 import { Sandboxes } from "../../src/store/Sandboxes.ts"
 import { identity } from "../../src/wire/openshell-v1/Identity.ts"
 import { sandboxes } from "../../src/wire/openshell-v1/Sandboxes.ts"
 import { workspaces } from "../../src/wire/openshell-v1/Workspaces.ts"
 import { type ApiServer, startApi } from "../kit/ApiServer.ts"
 import { aSandbox, storeKit } from "../kit/Stores.ts"
+import { commandLine } from "./InProcess.ts"
 
 const kit = storeKit("sqlite")
 let api: ApiServer
@@ -30,37 +30,7 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => api?.stop(), 60_000)
 
-const never = async () => Effect.succeed(99)
-const nothingElse: CliDependencies = {
-  runGateway: never,
-  runSupervisor: never,
-  runUp: never,
-  runDrill: never,
-}
-
-const holdfast = async (...argv: ReadonlyArray<string>) => {
-  const { stderr, stdout } = process
-  const originals = [stderr.write, stdout.write] as const
-  const seen = { stdout: "", stderr: "" }
-  stderr.write = (chunk: string | Uint8Array): boolean => {
-    seen.stderr += chunk.toString()
-    return true
-  }
-  stdout.write = (chunk: string | Uint8Array): boolean => {
-    seen.stdout += chunk.toString()
-    return true
-  }
-  try {
-    const code = await runCli(["--gateway", api.url, ...argv], nothingElse)
-    return { code, ...seen }
-  } finally {
-    stderr.write = originals[0]
-    stdout.write = originals[1]
-  }
-}
-
-const json = async (...argv: ReadonlyArray<string>): Promise<unknown> =>
-  JSON.parse((await holdfast(...argv, "-o", "json")).stdout)
+const { holdfast, json } = commandLine(() => api.url)
 
 describe("holdfast workspace", () => {
   it("creates, shows and lists workspaces", async () => {
