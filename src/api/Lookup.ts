@@ -94,6 +94,19 @@ export const acrossWorkspaces = ({ principal }: Caller): Effect.Effect<void, Per
         new PermissionDenied({ message: "platform admin role required for cross-workspace operations" }),
       )
 
+/** The workspace that a listing is about; none where it is about all of them. */
+export const listedWorkspace = (
+  caller: Caller,
+  { allWorkspaces, workspace }: { readonly allWorkspaces: boolean; readonly workspace: string },
+): Effect.Effect<
+  Option.Option<string>,
+  NotFound | PermissionDenied | FailedPrecondition | Unavailable,
+  Workspaces
+> =>
+  allWorkspaces
+    ? Effect.as(acrossWorkspaces(caller), Option.none())
+    : Effect.asSome(inWorkspace(caller, workspace))
+
 const hidden = () => new NotFound({ message: "sandbox not found" })
 
 /** The sandbox of that name in the workspace, `default` where that is empty. A sandbox finds only itself. */

@@ -22,7 +22,7 @@ import { Attachments } from "../store/Attachments.ts"
 import { transaction } from "../store/Database.ts"
 import { Providers, type StoredProvider } from "../store/Providers.ts"
 import { openShellAccess as access } from "./Access.ts"
-import { acrossWorkspaces, inWorkspace } from "./Lookup.ts"
+import { inWorkspace, listedWorkspace } from "./Lookup.ts"
 import { unary } from "./Operation.ts"
 import { petname } from "./Petname.ts"
 import { together } from "./ProviderAttachment.ts"
@@ -99,12 +99,8 @@ const get = unary(access.getProvider, ({ name, workspace }: ProviderName, caller
 
 const list = unary(access.listProviders, (query: ProviderQuery, caller) =>
   Effect.gen(function* () {
-    if (query.allWorkspaces && query.workspace !== "")
-      return yield* refuse("all_workspaces and workspace are mutually exclusive")
-    if (query.allWorkspaces) yield* acrossWorkspaces(caller)
-    const workspace = query.allWorkspaces
-      ? Option.none<string>()
-      : Option.some(yield* inWorkspace(caller, query.workspace))
+    yield* Validate.unfiltered(query.allWorkspaces, { workspace: query.workspace })
+    const workspace = yield* listedWorkspace(caller, query)
     const page = { workspace, limit: Validate.pageLimit(query.limit), offset: query.offset }
     return yield* (yield* Providers).list(page)
   }),

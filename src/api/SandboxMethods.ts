@@ -1,8 +1,7 @@
 /** Sandboxes: create, look at, stop, start, delete. */
 import { randomUUID } from "node:crypto"
-import { Clock, Effect, Option } from "effect"
+import { Clock, Effect } from "effect"
 import { SandboxTokens } from "../auth/SandboxTokens.ts"
-import { InvalidArgument } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import type { NewSandbox, SandboxName, SandboxQuery } from "../domain/SandboxRequests.ts"
 import { Driver } from "../driver/Driver.ts"
@@ -11,7 +10,7 @@ import { SandboxActors } from "../sandbox/SandboxActors.ts"
 import { transaction } from "../store/Database.ts"
 import { Sandboxes } from "../store/Sandboxes.ts"
 import { openShellAccess as access } from "./Access.ts"
-import { acrossWorkspaces, type Caller, inWorkspace, sandboxByName } from "./Lookup.ts"
+import { type Caller, inWorkspace, listedWorkspace, sandboxByName } from "./Lookup.ts"
 import { unary } from "./Operation.ts"
 import { petname } from "./Petname.ts"
 import { requireAttachable } from "./ProviderAttachment.ts"
@@ -74,15 +73,9 @@ const getSandbox = unary(access.getSandbox, (request: SandboxName, caller) =>
 
 const listSandboxes = unary(access.listSandboxes, (request: SandboxQuery, caller) =>
   Effect.gen(function* () {
-    if (request.allWorkspaces && request.workspace !== "")
-      return yield* new InvalidArgument({
-        message: "all_workspaces and workspace are mutually exclusive",
-      })
+    yield* Validate.unfiltered(request.allWorkspaces, { workspace: request.workspace })
     const selector = yield* Validate.labelSelector(request.labelSelector)
-    if (request.allWorkspaces) yield* acrossWorkspaces(caller)
-    const workspace = request.allWorkspaces
-      ? Option.none<string>()
-      : Option.some(yield* inWorkspace(caller, request.workspace))
+    const workspace = yield* listedWorkspace(caller, request)
     const sandboxes = yield* Sandboxes
     return yield* sandboxes.list({
       workspace,

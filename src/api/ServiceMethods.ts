@@ -11,10 +11,10 @@ import type {
 import { labelProblem, serviceUrl } from "../domain/ServiceHost.ts"
 import { Services } from "../store/Services.ts"
 import { openShellAccess as access } from "./Access.ts"
-import { acrossWorkspaces, inWorkspace, sandboxByName } from "./Lookup.ts"
+import { inWorkspace, listedWorkspace, sandboxByName } from "./Lookup.ts"
 import { unary } from "./Operation.ts"
 import { ServiceSettings } from "./ServiceSettings.ts"
-import { pageLimit } from "./Validate.ts"
+import { pageLimit, unfiltered } from "./Validate.ts"
 
 const refuse = (message: string) => new InvalidArgument({ message })
 
@@ -56,16 +56,12 @@ const get = unary(access.getService, (request: ServiceName, caller) =>
 
 const list = unary(access.listServices, (request: ServiceQuery, caller) =>
   Effect.gen(function* () {
-    for (const filter of ["workspace", "sandbox"] as const)
-      if (request.allWorkspaces && request[filter] !== "")
-        return yield* refuse(`all_workspaces and ${filter} are mutually exclusive`)
-    if (request.allWorkspaces) yield* acrossWorkspaces(caller)
-    const workspace = request.allWorkspaces
-      ? Option.none<string>()
-      : Option.some(yield* inWorkspace(caller, request.workspace))
+    const { sandbox } = request
+    yield* unfiltered(request.allWorkspaces, { workspace: request.workspace, sandbox })
+    const workspace = yield* listedWorkspace(caller, request)
     const found = yield* (yield* Services).list({
       workspace,
-      sandbox: request.sandbox === "" ? Option.none() : Option.some(request.sandbox),
+      sandbox: sandbox === "" ? Option.none() : Option.some(sandbox),
       limit: pageLimit(request.limit),
       offset: request.offset,
     })

@@ -168,6 +168,14 @@ export const labelSelector = (
 export const pageLimit = (asked: number): number =>
   asked === 0 ? limits.listDefault : Math.min(asked, limits.listMax)
 
+/** A listing over all workspaces takes no filter that is about one of them; `filters` by their names on the wire. */
+export const unfiltered = (allWorkspaces: boolean, filters: Readonly<Record<string, string>>): Check =>
+  all(
+    ...Object.entries(filters).map(([name, text]) =>
+      when(allWorkspaces && text !== "", () => `all_workspaces and ${name} are mutually exclusive`),
+    ),
+  )
+
 export const exec = (it: ExecRequest): Check => {
   const refusal = refusalOfExec(it)
   return refusal === undefined ? Effect.void : refuse(refusal)
