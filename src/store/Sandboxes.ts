@@ -18,6 +18,7 @@ import { Database } from "./Database.ts"
 import { fenceHolds, refuseStale } from "./Fenced.ts"
 import { makeHasLabel } from "./Labels.ts"
 import { decodeRows, encodeRow } from "./SandboxRow.ts"
+import { shared } from "./SharedReads.ts"
 import { guard } from "./SqlErrors.ts"
 import { refuseClosed, workspaceOpen } from "./WorkspaceContents.ts"
 
@@ -69,6 +70,28 @@ const make = Effect.gen(function* () {
 
   const first = (rows: Effect.Effect<ReadonlyArray<object>, SqlError>) =>
     Effect.map(Effect.flatMap(rows, decodeRows), (found) => Option.fromNullable(found[0]))
+
+  const getShared = yield* shared<readonly [id: string], Sandbox>({
+    operation: "sandbox get",
+    one: ([id]) => first(sql`SELECT * FROM sandboxes WHERE id = ${id}`),
+    many: (keys) =>
+      sql`SELECT * FROM sandboxes WHERE id = ANY(${keys.map(([id]) => id)}::text[])`.pipe(
+        Effect.flatMap(decodeRows),
+        Effect.map((found) => found.map((sandbox) => [[sandbox.id], sandbox])),
+      ),
+  })
+
+  const getByNameShared = yield* shared<readonly [workspace: string, name: string], Sandbox>({
+    operation: "sandbox get",
+    one: ([workspace, name]) =>
+      first(sql`SELECT * FROM sandboxes WHERE workspace = ${workspace} AND name = ${name}`),
+    many: (keys) =>
+      sql`SELECT sandboxes.* FROM sandboxes JOIN unnest(${keys.map(([workspace]) => workspace)}::text[],
+        ${keys.map(([, name]) => name)}::text[]) AS asked (workspace, name) USING (workspace, name)`.pipe(
+        Effect.flatMap(decodeRows),
+        Effect.map((found) => found.map((sandbox) => [[sandbox.workspace, sandbox.name], sandbox])),
+      ),
+  })
 
   const insert = (sandbox: Sandbox) =>
     Effect.gen(function* () {
@@ -156,11 +179,8 @@ const make = Effect.gen(function* () {
 
   return Sandboxes.of({
     insert: (sandbox) => insert(sandbox).pipe(guard("sandbox insert")),
-    get: (id) => first(sql`SELECT * FROM sandboxes WHERE id = ${id}`).pipe(guard("sandbox get")),
-    getByName: (workspace, name) =>
-      first(sql`SELECT * FROM sandboxes WHERE workspace = ${workspace} AND name = ${name}`).pipe(
-        guard("sandbox get"),
-      ),
+    get: (id) => getShared([id]),
+    getByName: (workspace, name) => getByNameShared([workspace, name]),
     list: (query) => list(query).pipe(guard("sandbox list")),
     update: (next, fence) => update(next, fence).pipe(guard("sandbox update")),
     remove: (id, fence) => remove(id, fence).pipe(guard("sandbox remove")),
