@@ -41,6 +41,19 @@ const outcome = (exit: Exit.Exit<unknown, Failure>): GrpcError | undefined => {
     : grpcError(Status.INTERNAL, "internal error")
 }
 
+/** What is to be counted and logged of a call that has ended. */
+const report = (method: string, exit: Exit.Exit<unknown, Failure>) =>
+  Effect.flatMap(Metrics, (metrics) => {
+    const error = outcome(exit)
+    metrics.grpcRequests.inc({ method, code: statusName(error?.code ?? Status.OK) })
+    if (error === undefined || Exit.isSuccess(exit)) return Effect.void
+    // A GrpcError of ours is what a peer's bytes deserve: it must not fill the log with traces.
+    const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
+    return error.code === Status.INTERNAL && !(failure instanceof GrpcError)
+      ? Effect.logError("Call failed", exit.cause)
+      : Effect.logInfo("Call refused", { code: statusName(error.code), reason: error.message })
+  })
+
 const run = async <A, R>(
   runtime: Runtime.Runtime<R | Common>,
   identify: Identify,
@@ -49,27 +62,12 @@ const run = async <A, R>(
   handle: (context: Context) => Effect.Effect<A, Failure, R>,
 ): Promise<A> => {
   const method = call.path.slice(1)
-  const guarded = Effect.gen(function* () {
-    const principal = yield* identify(call)
-    yield* authorize(principal, access)
-    return yield* handle({ call, principal, access })
-  }).pipe(
-    Effect.annotateLogs({ request: call.requestId, method }),
-    Effect.onExit((exit) =>
-      Effect.gen(function* () {
-        const metrics = yield* Metrics
-        const error = outcome(exit)
-        metrics.grpcRequests.inc({ method, code: statusName(error?.code ?? Status.OK) })
-        if (error === undefined) return
-        // A GrpcError of ours is what a peer's bytes deserve: it must not fill the log with traces.
-        const failure = Exit.isFailure(exit)
-          ? Option.getOrUndefined(Cause.failureOption(exit.cause))
-          : undefined
-        if (error.code === Status.INTERNAL && Exit.isFailure(exit) && !(failure instanceof GrpcError))
-          yield* Effect.logError("Call failed", exit.cause)
-        else yield* Effect.logInfo("Call refused", { code: statusName(error.code), reason: error.message })
-      }).pipe(Effect.annotateLogs({ request: call.requestId, method })),
+  const guarded = identify(call).pipe(
+    Effect.flatMap((principal) =>
+      Effect.zipRight(authorize(principal, access), handle({ call, principal, access })),
     ),
+    Effect.onExit((exit) => report(method, exit)),
+    Effect.annotateLogs({ request: call.requestId, method }),
   )
   const exit = await Runtime.runPromiseExit(runtime)(guarded, { signal: call.signal })
   if (Exit.isSuccess(exit)) return exit.value
