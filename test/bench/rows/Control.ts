@@ -8,7 +8,7 @@ import { fleetId, fleetName } from "../../../src/drill/fleet/FleetSpec.ts"
 import { transactionsOf } from "../../../src/drill/watch/Transactions.ts"
 import * as LocalCluster from "../../../src/local/LocalCluster.ts"
 import { BenchError, failed } from "../BenchError.ts"
-import { cpuBetween, cpuTimes, perUnit } from "../Cpu.ts"
+import { type CpuTimes, cpuBetween, cpuTimes, familyCpuMsOf, perUnit } from "../Cpu.ts"
 import { gatewayCommand } from "../Fixture.ts"
 import type { LoadGenerator } from "../Helper.ts"
 import { RateReply, type Request, WatchedReply } from "../load/Protocol.ts"
@@ -26,6 +26,7 @@ interface Control {
   readonly names: ReadonlyArray<string>
   readonly ids: ReadonlyArray<string>
   readonly pids: Readonly<Record<string, number>>
+  readonly postgresPid: number
   /** So far, those of everybody; a backend reports once a second. */
   readonly transactions: Effect.Effect<number, BenchError>
 }
@@ -59,6 +60,7 @@ const start = ({ sizes, ...options }: Options): Effect.Effect<Control, BenchErro
       names: all.map((index) => fleetName(prefix, index)),
       ids: all.map((index) => fleetId(prefix, index)),
       pids: Object.fromEntries(cluster.replicas().map(({ name, pid }) => [name, pid ?? 0])),
+      postgresPid: postgres.pid,
       transactions: Effect.mapError(transactionsOf(postgres.url), failed("no count of transactions")),
     }
   })
@@ -90,14 +92,18 @@ export const control = (
 ): Effect.Effect<ReadonlyArray<Row>, BenchError, Scope.Scope> =>
   Effect.gen(function* () {
     const { sizes } = options
-    const { urls, names, ids, pids, transactions } = yield* start(options)
+    const { urls, names, ids, pids, postgresPid, transactions } = yield* start(options)
+    const spent = (): CpuTimes => ({
+      ...cpuTimes({ ...pids, "load client": load.pid }),
+      Postgres: familyCpuMsOf(postgresPid),
+    })
     const seconds = sizes.controlSeconds
     const refusals: Record<string, number> = {}
     const measured = (what: string, request: Request) =>
       Effect.gen(function* () {
-        const before = cpuTimes(pids)
+        const before = spent()
         const { calls, seconds: took, samplesMs, refused } = yield* load.ask(what, request, RateReply)
-        const cpu = perUnit([cpuBetween(before, cpuTimes(pids))], calls)
+        const cpu = perUnit([cpuBetween(before, spent())], calls)
         refusals[what] = (refusals[what] ?? 0) + refused
         const round: Round = {
           perSecond: calls / took,
