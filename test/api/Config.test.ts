@@ -1,7 +1,6 @@
 /** Configuration and policies over a real listener: what is set is what supervisors get. */
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { callUnary } from "../../src/wire/grpc/Typed.ts"
 import {
   OpenShell,
   PolicySource,
@@ -10,6 +9,7 @@ import {
   SettingScope,
   type UpdateConfigRequestSchema,
 } from "../../src/wire/openshell-v1/Generated.ts"
+import { callUnary } from "../kit/Calls.ts"
 import { TestCluster } from "../kit/Cluster.ts"
 
 const { method } = OpenShell

@@ -2,8 +2,8 @@
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf"
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
 import { Status } from "../../src/domain/Status.ts"
-import { callUnary, openTyped } from "../../src/wire/grpc/Typed.ts"
 import { OpenShell, type PolicyChunkSchema } from "../../src/wire/openshell-v1/Generated.ts"
+import { callUnary, openTyped } from "../kit/Calls.ts"
 import { TestCluster } from "../kit/Cluster.ts"
 
 const { method } = OpenShell

@@ -7,8 +7,8 @@ import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } fro
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { Status } from "../../src/domain/Status.ts"
 import { GrpcError } from "../../src/wire/grpc/GrpcError.ts"
-import { callUnary } from "../../src/wire/grpc/Typed.ts"
 import { Inference, OpenShell } from "../../src/wire/openshell-v1/Generated.ts"
+import { callUnary } from "../kit/Calls.ts"
 import { TestCluster, until } from "../kit/Cluster.ts"
 import { sh } from "../kit/Exec.ts"
 

@@ -2,12 +2,12 @@
 import type { MessageInitShape } from "@bufbuild/protobuf"
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
 import { Status } from "../../src/domain/Status.ts"
-import { callUnary, openTyped } from "../../src/wire/grpc/Typed.ts"
 import {
   type ListSandboxesRequestSchema,
   OpenShell,
   SandboxPhase,
 } from "../../src/wire/openshell-v1/Generated.ts"
+import { callUnary, openTyped } from "../kit/Calls.ts"
 import { TestCluster } from "../kit/Cluster.ts"
 import { SupervisorDouble } from "../kit/SupervisorDouble.ts"
 

@@ -12,7 +12,6 @@ import { Status } from "../../src/domain/Status.ts"
 import { Events } from "../../src/store/Events.ts"
 import { Logs } from "../../src/store/Logs.ts"
 import { Sandboxes } from "../../src/store/Sandboxes.ts"
-import { callUnary, openTyped } from "../../src/wire/grpc/Typed.ts"
 import {
   OpenShell,
   type SandboxStreamEvent,
@@ -20,6 +19,7 @@ import {
 } from "../../src/wire/openshell-v1/Generated.ts"
 import { logs } from "../../src/wire/openshell-v1/Logs.ts"
 import { type ApiServer, asUser, startApi } from "../kit/ApiServer.ts"
+import { callUnary, openTyped } from "../kit/Calls.ts"
 import { until } from "../kit/Cluster.ts"
 import { aLine, anEvent, aSandbox, storeKit } from "../kit/Stores.ts"
 

@@ -7,7 +7,7 @@ import type { ResumableDuplex } from "../../src/stream/ResumableDuplex.ts"
 import { grpcError } from "../../src/wire/grpc/GrpcError.ts"
 import type { MethodHandler } from "../../src/wire/grpc/GrpcServer.ts"
 import { MessageReader } from "../../src/wire/grpc/MessageReader.ts"
-import { methodPath, streamingHandler, type TypedServerCall } from "../../src/wire/grpc/Typed.ts"
+import { methodPath } from "../../src/wire/grpc/Typed.ts"
 import {
   ExecSandboxEventSchema,
   ExecSandboxInputSchema,
@@ -15,6 +15,7 @@ import {
   type ExecSandboxRequestSchema,
   OpenShell,
 } from "../../src/wire/openshell-v1/Generated.ts"
+import { streamingHandler, type TypedServerCall } from "../kit/Calls.ts"
 
 interface Home {
   readonly home: string

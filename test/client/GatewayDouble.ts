@@ -15,9 +15,10 @@ import {
   type ServerCall,
   type ServerConnection,
 } from "../../src/wire/grpc/GrpcServer.ts"
-import { methodPath, unaryHandler } from "../../src/wire/grpc/Typed.ts"
+import { methodPath } from "../../src/wire/grpc/Typed.ts"
 import { Admin } from "../../src/wire/holdfast-v1/Generated.ts"
 import { OpenShell, type SandboxLogLineSchema, SandboxPhase } from "../../src/wire/openshell-v1/Generated.ts"
+import { unaryHandler } from "../kit/Calls.ts"
 import { execHandlers } from "./ExecDouble.ts"
 import type { FarEnd } from "./FarEnd.ts"
 import { forwardHandler, type StreamEvent, type Watcher, watchHandler, wireOf } from "./StreamDouble.ts"

@@ -4,7 +4,6 @@ import type { MessageInitShape } from "@bufbuild/protobuf"
 import { Status } from "../../src/domain/Status.ts"
 import { grpcError } from "../../src/wire/grpc/GrpcError.ts"
 import type { MethodHandler } from "../../src/wire/grpc/GrpcServer.ts"
-import { streamingHandler } from "../../src/wire/grpc/Typed.ts"
 import {
   OpenShell,
   SandboxPhase,
@@ -13,6 +12,7 @@ import {
 } from "../../src/wire/openshell-v1/Generated.ts"
 import { joinSocket } from "../../src/wire/RelayBridge.ts"
 import { serverLeg } from "../../src/wire/RelayLeg.ts"
+import { streamingHandler } from "../kit/Calls.ts"
 import type { FarEnd } from "./FarEnd.ts"
 import type { DoubleSandbox } from "./GatewayDouble.ts"
 

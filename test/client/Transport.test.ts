@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from "vitest"
 import { EndpointProblem, resolveEndpoint } from "../../src/client/Endpoint.ts"
 import { Link } from "../../src/client/Link.ts"
-import { callUnary } from "../../src/wire/grpc/Typed.ts"
 import { OpenShell } from "../../src/wire/openshell-v1/Generated.ts"
+import { callUnary } from "../kit/Calls.ts"
 import { startOldProxy } from "../kit/OldProxy.ts"
 import { GatewayDouble } from "./GatewayDouble.ts"
 

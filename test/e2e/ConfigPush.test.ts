@@ -1,7 +1,7 @@
 /** A change of configuration reaches our supervisor at once, whichever replica it was made on. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { callUnary } from "../../src/wire/grpc/Typed.ts"
 import { OpenShell, PolicyStatus } from "../../src/wire/openshell-v1/Generated.ts"
+import { callUnary } from "../kit/Calls.ts"
 import { TestCluster, until } from "../kit/Cluster.ts"
 
 const { method } = OpenShell

@@ -3,12 +3,12 @@ import { createHash, randomBytes } from "node:crypto"
 import type { Duplex } from "node:stream"
 import type { MessageInitShape } from "@bufbuild/protobuf"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { callUnary, openTyped } from "../../src/wire/grpc/Typed.ts"
 import {
   type ExecSandboxEvent,
   type ExecSandboxInputSchema,
   OpenShell,
 } from "../../src/wire/openshell-v1/Generated.ts"
+import { callUnary, openTyped } from "../kit/Calls.ts"
 import { TestCluster, until } from "../kit/Cluster.ts"
 import { type EchoServer, echoServer, openForward, sshToken } from "../kit/Forward.ts"
 import { execOver, openCarrier, openStream } from "../kit/Streams.ts"

@@ -1,8 +1,8 @@
 /** Sandboxes under the double of OpenShell's supervisor, started by the process driver: what needs no download. */
 import path from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { callUnary } from "../../src/wire/grpc/Typed.ts"
 import { OpenShell, SandboxPhase } from "../../src/wire/openshell-v1/Generated.ts"
+import { callUnary } from "../kit/Calls.ts"
 import { TestCluster, until } from "../kit/Cluster.ts"
 import { exec, sh } from "../kit/Exec.ts"
 import { type EchoServer, echo, echoServer, openForward, sshToken } from "../kit/Forward.ts"

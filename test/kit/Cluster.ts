@@ -7,7 +7,6 @@ import { Effect, Exit, Redacted, Scope } from "effect"
 import * as SandboxTokens from "../../src/auth/SandboxTokens.ts"
 import * as LocalCluster from "../../src/local/LocalCluster.ts"
 import { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
-import { callUnary } from "../../src/wire/grpc/Typed.ts"
 import { Admin } from "../../src/wire/holdfast-v1/Generated.ts"
 import {
   OpenShell,
@@ -15,6 +14,7 @@ import {
   SandboxPhase,
   type SandboxSpecSchema,
 } from "../../src/wire/openshell-v1/Generated.ts"
+import { callUnary } from "./Calls.ts"
 
 export interface TestClusterOptions {
   readonly replicas?: number

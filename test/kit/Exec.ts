@@ -1,8 +1,8 @@
 /** Exec over the wire, as a plain client does it. */
 import type { MessageInitShape } from "@bufbuild/protobuf"
 import type { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
-import { openTyped } from "../../src/wire/grpc/Typed.ts"
 import { type ExecSandboxRequestSchema, OpenShell } from "../../src/wire/openshell-v1/Generated.ts"
+import { openTyped } from "./Calls.ts"
 
 export interface ExecResult {
   readonly stdout: Buffer

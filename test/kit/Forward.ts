@@ -4,10 +4,11 @@ import type { Duplex } from "node:stream"
 import { Status } from "../../src/domain/Status.ts"
 import type { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
 import { GrpcError } from "../../src/wire/grpc/GrpcError.ts"
-import { callUnary, encodeMessage, methodPath } from "../../src/wire/grpc/Typed.ts"
+import { encodeMessage, methodPath } from "../../src/wire/grpc/Typed.ts"
 import { OpenShell, TcpForwardFrameSchema } from "../../src/wire/openshell-v1/Generated.ts"
 import { RelayDuplex } from "../../src/wire/RelayDuplex.ts"
 import { clientLeg } from "../../src/wire/RelayLeg.ts"
+import { callUnary } from "./Calls.ts"
 
 export const sshToken = async (connection: GrpcConnection, sandboxId: string): Promise<string> =>
   (await callUnary(connection, OpenShell.method.createSshSession, { sandboxId })).token

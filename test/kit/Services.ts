@@ -1,7 +1,7 @@
 /** Requests to services by their host names: names under `.localhost` need no resolver here. */
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http"
-import { callUnary } from "../../src/wire/grpc/Typed.ts"
 import { OpenShell } from "../../src/wire/openshell-v1/Generated.ts"
+import { callUnary } from "./Calls.ts"
 import type { TestCluster } from "./Cluster.ts"
 
 export interface Exposed {

@@ -2,8 +2,9 @@
 import { randomUUID } from "node:crypto"
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf"
 import { Status, type StatusCode, statusName } from "../../src/domain/Status.ts"
-import { callUnary, encodeMessage, methodPath, type TypedMethod } from "../../src/wire/grpc/Typed.ts"
+import { encodeMessage, methodPath, type TypedMethod } from "../../src/wire/grpc/Typed.ts"
 import { OpenShell, SandboxPhase } from "../../src/wire/openshell-v1/Generated.ts"
+import { callUnary } from "./Calls.ts"
 import { TestCluster, until } from "./Cluster.ts"
 import { SupervisorDouble } from "./SupervisorDouble.ts"
 

@@ -5,10 +5,11 @@
 import { randomUUID } from "node:crypto"
 import { connect, type Socket } from "node:net"
 import { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
-import { encodeMessage, methodPath, openTyped, type TypedCall } from "../../src/wire/grpc/Typed.ts"
+import { encodeMessage, methodPath } from "../../src/wire/grpc/Typed.ts"
 import { OpenShell, RelayFrameSchema, type RelayOpen } from "../../src/wire/openshell-v1/Generated.ts"
 import { joinSocket } from "../../src/wire/RelayBridge.ts"
 import { clientLeg } from "../../src/wire/RelayLeg.ts"
+import { openTyped, type TypedCall } from "./Calls.ts"
 
 export interface DoubleOptions {
   readonly url: string

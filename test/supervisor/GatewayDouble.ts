@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto"
 import { Status } from "../../src/domain/Status.ts"
 import { grpcError } from "../../src/wire/grpc/GrpcError.ts"
 import { createGrpcServer, type MethodHandler } from "../../src/wire/grpc/GrpcServer.ts"
-import { decodeMessage, methodPath, streamingHandler, unaryHandler } from "../../src/wire/grpc/Typed.ts"
+import { decodeMessage, methodPath } from "../../src/wire/grpc/Typed.ts"
 import {
   OpenShell,
   RelayFrameSchema,
@@ -13,6 +13,7 @@ import {
 } from "../../src/wire/openshell-v1/Generated.ts"
 import { RelayDuplex } from "../../src/wire/RelayDuplex.ts"
 import { serverLeg } from "../../src/wire/RelayLeg.ts"
+import { streamingHandler, unaryHandler } from "../kit/Calls.ts"
 
 export interface Terms {
   readonly epoch?: bigint

@@ -2,12 +2,12 @@
 import type { MessageInitShape } from "@bufbuild/protobuf"
 import { limits } from "../../../src/domain/Limits.ts"
 import { Status } from "../../../src/domain/Status.ts"
-import { callUnary } from "../../../src/wire/grpc/Typed.ts"
 import {
   OpenShell,
   PolicyStatus,
   type UpdateConfigRequestSchema,
 } from "../../../src/wire/openshell-v1/Generated.ts"
+import { callUnary } from "../../kit/Calls.ts"
 import { nobody, refuses, type StatusRow, type StatusWorld } from "../../kit/StatusTable.ts"
 
 const { method } = OpenShell

@@ -1,8 +1,8 @@
 /** Providers, what sandboxes have of them, and inference routes (contract 1.3). */
 import { limits } from "../../../src/domain/Limits.ts"
 import { Status } from "../../../src/domain/Status.ts"
-import { callUnary } from "../../../src/wire/grpc/Typed.ts"
 import { Inference, OpenShell } from "../../../src/wire/openshell-v1/Generated.ts"
+import { callUnary } from "../../kit/Calls.ts"
 import { nobody, refuses, type StatusRow, type StatusWorld } from "../../kit/StatusTable.ts"
 
 const { method } = OpenShell

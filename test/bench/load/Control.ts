@@ -2,8 +2,8 @@
 import { Status } from "../../../src/domain/Status.ts"
 import { GrpcConnection } from "../../../src/wire/grpc/GrpcClient.ts"
 import { GrpcError } from "../../../src/wire/grpc/GrpcError.ts"
-import { callUnary, openTyped, type TypedCall } from "../../../src/wire/grpc/Typed.ts"
 import { OpenShell } from "../../../src/wire/openshell-v1/Generated.ts"
+import { callUnary, openTyped, type TypedCall } from "../../kit/Calls.ts"
 
 const { method } = OpenShell
 const timeoutMs = 10_000

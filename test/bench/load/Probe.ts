@@ -1,6 +1,6 @@
 /** Commands in a sandbox as a probe: how long one takes, and how soon one succeeds after a kill. */
-import { openTyped } from "../../../src/wire/grpc/Typed.ts"
 import { OpenShell } from "../../../src/wire/openshell-v1/Generated.ts"
+import { openTyped } from "../../kit/Calls.ts"
 import { connectionTo } from "./Dial.ts"
 import type { FailoverReply } from "./Protocol.ts"
 

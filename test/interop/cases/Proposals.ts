@@ -1,6 +1,6 @@
 /** Rules that a sandbox proposes, decided by the command line. */
-import { callUnary } from "../../../src/wire/grpc/Typed.ts"
 import { OpenShell } from "../../../src/wire/openshell-v1/Generated.ts"
+import { callUnary } from "../../kit/Calls.ts"
 import { type Case, equal, includes, lacks, type Use } from "./Case.ts"
 
 /** As the supervisor of the sandbox submits what it found denied. */

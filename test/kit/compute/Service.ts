@@ -16,7 +16,8 @@ import {
 } from "../../../src/wire/compute-v1/Generated.ts"
 import { GrpcError, grpcError } from "../../../src/wire/grpc/GrpcError.ts"
 import type { MethodHandler } from "../../../src/wire/grpc/GrpcServer.ts"
-import { methodPath, streamingHandler, unaryHandler } from "../../../src/wire/grpc/Typed.ts"
+import { methodPath } from "../../../src/wire/grpc/Typed.ts"
+import { streamingHandler, unaryHandler } from "../Calls.ts"
 import { type Record, Records } from "./Records.ts"
 
 type SandboxInit = MessageInitShape<typeof DriverSandboxSchema>

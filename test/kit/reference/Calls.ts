@@ -3,7 +3,7 @@ import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } fro
 import { Status } from "../../../src/domain/Status.ts"
 import { GrpcConnection } from "../../../src/wire/grpc/GrpcClient.ts"
 import { GrpcError } from "../../../src/wire/grpc/GrpcError.ts"
-import { callUnary } from "../../../src/wire/grpc/Typed.ts"
+import { callUnary } from "../Calls.ts"
 
 export interface Caller {
   readonly endpoint: string

@@ -1,6 +1,6 @@
 /** `PushSandboxLogs` as the reference holds it open: a connection of its own, batches of at most 50 lines. */
-import { openTyped } from "../../../src/wire/grpc/Typed.ts"
 import { OpenShell } from "../../../src/wire/openshell-v1/Generated.ts"
+import { openTyped } from "../Calls.ts"
 import { type Caller, connectTo, sleep } from "./Calls.ts"
 
 const batchLines = 50

@@ -2,14 +2,9 @@ import { spawn } from "node:child_process"
 import { describe, expect, it } from "vitest"
 import { Status } from "../../../src/domain/Status.ts"
 import { grpcError } from "../../../src/wire/grpc/GrpcError.ts"
-import {
-  callUnary,
-  methodPath,
-  openTyped,
-  streamingHandler,
-  unaryHandler,
-} from "../../../src/wire/grpc/Typed.ts"
+import { methodPath } from "../../../src/wire/grpc/Typed.ts"
 import { OpenShell, ServiceStatus } from "../../../src/wire/openshell-v1/Generated.ts"
+import { callUnary, openTyped, streamingHandler, unaryHandler } from "../../kit/Calls.ts"
 import { connectTo, startServer } from "./TestServer.ts"
 
 const methods = {
