@@ -28,7 +28,12 @@ export const limitsTable = {
   leaveQuietMs: [
     1_000,
     "ms",
-    "a client that began no call for this long is not about to begin one: it may be told that its connection closes",
+    "a client that began no call for this long, or none beside another, is not about to: it may be told that its connection closes",
+  ],
+  leaveAnywayMs: [
+    20_000,
+    "ms",
+    "a client whose calls overlap all the while is told then, at the price of a call, before the drain's deadline cuts them all",
   ],
   errorFlushMs: [10_000, "ms", "a failed call whose peer does not read is reset after this"],
   requestIdLength: [128, "characters", "a caller's x-request-id beyond this is replaced"],
@@ -730,6 +735,12 @@ export const limitsTable = {
     "ms",
     "a session that was replaced stays for relays under way; above the claim timeout",
   ],
+  supervisorMovesAtOnce: [
+    4,
+    "streams",
+    "of a connection that is left, asked to move and still there: each is an open, about 10 ms of processor time",
+  ],
+  supervisorMoveMs: [1_000, "ms", "a stream that has not moved by then does not hold up the next"],
   supervisorAcceptMs: [20_000, "ms", "an attach may take 10 s; twice that, and the next gateway is asked"],
   supervisorLingering: [4, "connections", "former sessions' connections whose relays may still finish"],
   supervisorHeartbeatMinMs: [5_000, "ms", "OpenShell 0.0.111 supervisors beat no faster"],

@@ -27,8 +27,10 @@ interface Relay {
   abort: (reason: string) => void
   /** Set once it carries a stream. */
   move?: (() => void) | undefined
-  /** The connection is being left; a carrier that is joined later moves at once. */
+  /** The connection is being left; a carrier that is joined later moves as well. */
   leaving: boolean
+  /** When its client was asked to move it, by the monotonic clock. */
+  askedAtMs?: number
 }
 
 export interface RelaysOptions {
@@ -77,6 +79,7 @@ export class Relays {
       await this.#serve(session, request, relay, cancelled.signal, fields)
     } finally {
       if (this.#relays.get(channelId) === relay) this.#relays.delete(channelId)
+      if (relay.leaving) this.#moveSome(session.connection)
     }
   }
 
@@ -86,10 +89,29 @@ export class Relays {
 
   /** Asks the clients of all streams on that connection to take them to another. Plain relays stay. */
   moveStreams(connection: GrpcConnection): void {
-    for (const relay of this.#relays.values()) {
-      if (relay.connection !== connection) continue
-      relay.leaving = true
-      relay.move?.()
+    for (const relay of this.#relays.values()) if (relay.connection === connection) relay.leaving = true
+    this.#moveSome(connection)
+  }
+
+  /**
+   * A few at a time, the next when one of them has gone: what runs on works meanwhile, and would wait if all were
+   * opened anew at once.
+   */
+  #moveSome(connection: GrpcConnection): void {
+    const nowMs = performance.now()
+    const leaving = [...this.#relays.values()].filter(
+      (relay) => relay.leaving && relay.connection === connection,
+    )
+    let underWay = leaving.filter(
+      ({ askedAtMs = Number.NEGATIVE_INFINITY }) => nowMs - askedAtMs < limits.supervisorMoveMs,
+    ).length
+    for (const relay of leaving) {
+      if (relay.move === undefined || relay.askedAtMs !== undefined) continue
+      if (underWay >= limits.supervisorMovesAtOnce) return
+      underWay += 1
+      relay.askedAtMs = nowMs
+      relay.move()
+      setTimeout(() => this.#moveSome(connection), limits.supervisorMoveMs).unref()
     }
   }
 
@@ -146,7 +168,7 @@ export class Relays {
       const joined = target.join(watchedLeg(call, () => void connection.probe(limits.resumeProbeTimeoutMs)))
       relay.abort = joined.abort
       relay.move = joined.move
-      if (relay.leaving) joined.move?.()
+      if (relay.leaving) this.#moveSome(connection)
       return await joined.closed
     } catch (cause) {
       clearTimeout(timer)
