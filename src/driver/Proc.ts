@@ -18,16 +18,20 @@ interface Stat extends ProcessIdentity {
   readonly group: number
 }
 
+/** What /proc/<pid>/stat says from its third field on; empty when there is no such process. */
+export const statFields = (pid: number): ReadonlyArray<string> => {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8")
+    // The second field is the command name in parentheses and may itself hold spaces and parentheses.
+    return text.slice(text.lastIndexOf(")") + 2).split(" ")
+  } catch {
+    return []
+  }
+}
+
 /** undefined when there is no such process, or only its unreaped remains (a zombie runs nothing). */
 const readStat = (pid: number): Stat | undefined => {
-  let text: string
-  try {
-    text = readFileSync(`/proc/${pid}/stat`, "utf8")
-  } catch {
-    return undefined
-  }
-  // The second field is the command name in parentheses and may itself hold spaces and parentheses.
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ")
+  const fields = statFields(pid)
   const state = fields[0]
   if (state === undefined || state === "Z" || state === "X") return undefined
   return { pid, parent: Number(fields[1]), group: Number(fields[2]), startTicks: Number(fields[19]) }

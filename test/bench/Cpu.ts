@@ -1,35 +1,15 @@
 /** CPU time of processes, from /proc. */
-import { readdirSync, readFileSync } from "node:fs"
+import { cpuMsOf, ticksMs } from "../../src/drill/watch/CpuTime.ts"
+import { allPids, statFields } from "../../src/driver/Proc.ts"
 
-/** Clock ticks per second: USER_HZ, 100 on every Linux that Node supports (proc(5)). */
-const ticksPerSecond = 100
+/** Where the user and system times of children that have ended stand among `statFields`. */
+const ended = [13, 14]
 
-/** What /proc/PID/stat says from its third field on; the second may hold spaces. */
-const statOf = (pid: number | string): ReadonlyArray<string> => {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "utf8")
-    return text.slice(text.lastIndexOf(")") + 2).split(" ")
-  } catch {
-    return []
-  }
-}
-
-const ticks = (fields: ReadonlyArray<string>, ...at: ReadonlyArray<number>): number =>
-  at.reduce((sum, index) => sum + Number(fields[index] ?? 0), 0)
-
-const toMs = (count: number): number => (count * 1_000) / ticksPerSecond
-
-/** User and system time so far, milliseconds; 0 of a process that is gone. */
-export const cpuMsOf = (pid: number): number => toMs(ticks(statOf(pid), 11, 12))
-
-/** The same of a process and its children, those that have ended too: of a server with a process per connection. */
+/** That of a process and its children, those that have ended too: of a server with a process per connection. */
 export const familyCpuMsOf = (pid: number): number => {
-  const children = readdirSync("/proc")
-    .filter((entry) => /^\d+$/.test(entry))
-    .map(statOf)
-    .filter((fields) => fields[1] === String(pid))
-  const ofChildren = children.reduce((sum, fields) => sum + ticks(fields, 11, 12), 0)
-  return toMs(ticks(statOf(pid), 11, 12, 13, 14) + ofChildren)
+  const children = allPids().filter((one) => statFields(one)[1] === String(pid))
+  const ofChildren = children.reduce((sum, one) => sum + cpuMsOf(one), 0)
+  return cpuMsOf(pid) + ticksMs(statFields(pid), ended) + ofChildren
 }
 
 export type CpuTimes = Readonly<Record<string, number>>

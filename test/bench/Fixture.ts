@@ -51,7 +51,8 @@ interface Made {
   readonly roams: boolean
 }
 
-const stateDirectory = (keep: boolean) =>
+/** Where a cluster keeps its files: removed at the end, or kept with its logs. */
+export const stateDirectory = (keep: boolean) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
       const directory = await mkdtemp(path.join(tmpdir(), "holdfast-bench-"))

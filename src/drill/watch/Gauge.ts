@@ -1,8 +1,8 @@
 /** What a cluster costs while something lasts: processor time of its replicas, transactions of its database. */
-import { readFile } from "node:fs/promises"
 import { Effect } from "effect"
 import type { DrillError } from "../DrillError.ts"
 import type { Site } from "../sites/Site.ts"
+import { cpuMsOf } from "./CpuTime.ts"
 import { residentKb } from "./Memory.ts"
 
 export interface Reading {
@@ -15,16 +15,6 @@ export interface Reading {
   readonly residentMb: number
 }
 
-/** USER_HZ of proc_pid_stat(5): 100 on every Linux that Node runs on. */
-const tickMs = 10
-
-/** utime and stime, fields 14 and 15; the name before them may contain blanks. */
-const cpuMs = async (pid: number): Promise<number> => {
-  const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "")
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ")
-  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * tickMs
-}
-
 const pidsOf = (site: Site): Effect.Effect<ReadonlyArray<number>, DrillError> =>
   Effect.map(site.replicas, (replicas) =>
     replicas.flatMap(({ pid }) => (pid === undefined || pid === 0 ? [] : [pid])),
@@ -35,7 +25,7 @@ export const gauge = (site: Site): Effect.Effect<Effect.Effect<Reading, DrillErr
   Effect.gen(function* () {
     const transactions = site.transactions ?? Effect.succeed(undefined)
     const before = new Map<number, number>()
-    for (const pid of yield* pidsOf(site)) before.set(pid, yield* Effect.promise(() => cpuMs(pid)))
+    for (const pid of yield* pidsOf(site)) before.set(pid, cpuMsOf(pid))
     const transactionsBefore = yield* transactions
     const startedAtMs = performance.now()
     return Effect.gen(function* () {
@@ -45,8 +35,7 @@ export const gauge = (site: Site): Effect.Effect<Effect.Effect<Reading, DrillErr
       for (const pid of yield* pidsOf(site)) {
         largestKb = Math.max(largestKb, yield* Effect.promise(() => residentKb(pid)))
         const known = before.get(pid)
-        if (known !== undefined)
-          busiestMs = Math.max(busiestMs, (yield* Effect.promise(() => cpuMs(pid))) - known)
+        if (known !== undefined) busiestMs = Math.max(busiestMs, cpuMsOf(pid) - known)
       }
       const transactionsAfter = yield* transactions
       return {

@@ -1,7 +1,4 @@
 /** The control plane over three replicas: reads, compare-and-swap writes, and watchers that wait. */
-import { chmod, mkdtemp, rm } from "node:fs/promises"
-import { tmpdir } from "node:os"
-import path from "node:path"
 import { Effect, Schema, type Scope } from "effect"
 import { insertFleet } from "../../../src/drill/fleet/FleetRecords.ts"
 import { fleetId, fleetName } from "../../../src/drill/fleet/FleetSpec.ts"
@@ -9,7 +6,7 @@ import { transactionsOf } from "../../../src/drill/watch/Transactions.ts"
 import * as LocalCluster from "../../../src/local/LocalCluster.ts"
 import { BenchError, failed } from "../BenchError.ts"
 import { type CpuTimes, cpuBetween, cpuTimes, familyCpuMsOf, perUnit } from "../Cpu.ts"
-import { gatewayCommand } from "../Fixture.ts"
+import { gatewayCommand, stateDirectory } from "../Fixture.ts"
 import type { LoadGenerator } from "../Helper.ts"
 import { RateReply, type Request, WatchedReply } from "../load/Protocol.ts"
 import type { Options } from "../Options.ts"
@@ -35,14 +32,7 @@ interface Control {
 const start = ({ sizes, ...options }: Options): Effect.Effect<Control, BenchError, Scope.Scope> =>
   Effect.gen(function* () {
     const { controlSandboxes: sandboxes } = sizes
-    const stateDir = yield* Effect.acquireRelease(
-      Effect.promise(async () => {
-        const directory = await mkdtemp(path.join(tmpdir(), "holdfast-bench-"))
-        await chmod(directory, 0o711)
-        return directory
-      }),
-      (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true })),
-    )
+    const stateDir = yield* stateDirectory(options.keep)
     const cluster = yield* LocalCluster.start({
       ...{ stateDir, clusterId, replicas: 3, port: 0, logLevel: "warn" },
       ...{ database: "postgres", durability: "none" },
