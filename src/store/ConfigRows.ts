@@ -1,11 +1,20 @@
 /** Configuration as rows. Integers arrive as numbers and JSON as text, whatever the dialect. */
-import { Schema } from "effect"
+import { Data, Schema } from "effect"
 import { DraftChunk, type DraftEvent } from "../domain/DraftPolicy.ts"
 import { type PolicyRevision, type PolicySummary, RevisionStatus, SandboxPolicy } from "../domain/Policy.ts"
 import { SettingMap } from "../domain/SandboxConfig.ts"
 
 const Policy = Schema.parseJson(SandboxPolicy)
 const Texts = Schema.parseJson(Schema.Record({ key: Schema.String, value: Schema.String }))
+
+/** The scope of the whole gateway. A sandbox's scope is its id. */
+export const globalScope = ""
+
+/** Somebody else changed the scope since it was read: read it again. */
+export class HeadMoved extends Data.TaggedError("HeadMoved")<{
+  /** Resource version of the sandbox, or revision of the gateway's head, as it is now. */
+  readonly current: number
+}> {}
 
 /** What is in force in a scope. */
 export interface Head {
@@ -63,7 +72,19 @@ export const headsOf = (rows: ReadonlyArray<typeof HeadRow.Type>): ReadonlyMap<s
   new Map(rows.map((row) => [row.scope, toHead(row)]))
 
 export const encodePolicy = Schema.encodeSync(Policy)
-export const encodeSettings = Schema.encodeSync(Schema.parseJson(SettingMap))
+const encodeSettings = Schema.encodeSync(Schema.parseJson(SettingMap))
+/** What a change of a head sets. */
+export const headColumns = (head: Head, nowMs: number) => ({
+  revision: head.revision,
+  changed_at_ms: nowMs,
+  settings: encodeSettings(head.settings),
+  version: head.version,
+  policy: head.policy === undefined ? null : encodePolicy(head.policy),
+  policy_hash: head.policyHash,
+  draft_version: head.draftVersion,
+  analyzed_at_ms: head.analyzedAtMs,
+})
+
 export const encodeTexts = Schema.encodeSync(Texts)
 
 const SummaryRow = Schema.Struct({

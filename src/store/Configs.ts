@@ -3,7 +3,7 @@
  * a compare-and-swap on its revision and tells the other replicas with the same statement.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
-import { Clock, Context, Data, Effect, Layer, Option, Schema } from "effect"
+import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
 import { type Conflict, concurrentModification, NotFound, type Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import type { PolicyRevision, PolicySummary } from "../domain/Policy.ts"
@@ -13,9 +13,11 @@ import {
   decodeRevisions,
   decodeSummaries,
   encodePolicy,
-  encodeSettings,
   encodeTexts,
+  globalScope,
   type Head,
+  HeadMoved,
+  headColumns,
   headsOf,
   noHead,
   toRevision,
@@ -24,16 +26,11 @@ import {
 import { Database } from "./Database.ts"
 import { type DraftChange, makeDraftWrites } from "./DraftWrites.ts"
 import { storable } from "./History.ts"
+import { makeWriteSetting, type SettingChange } from "./SettingWrite.ts"
+import { shared } from "./SharedReads.ts"
 import { guard, isMissingParent } from "./SqlErrors.ts"
 
-/** The scope of the whole gateway. A sandbox's scope is its id. */
-export const globalScope = ""
-
-/** Somebody else changed the scope since it was read: read it again. */
-export class HeadMoved extends Data.TaggedError("HeadMoved")<{
-  /** Resource version of the sandbox, or revision of the gateway's head, as it is now. */
-  readonly current: number
-}> {}
+export { globalScope, HeadMoved } from "./ConfigRows.ts"
 
 export interface Heads {
   readonly own: Head
@@ -102,20 +99,38 @@ const Scopes = Schema.Array(Schema.Struct({ scope: Schema.String }))
 const Counter = Schema.Array(Schema.Struct({ settings_revision: Schema.Number }))
 const Versions = Schema.Array(Schema.Struct({ resource_version: Schema.Number }))
 
+/** A change that is no more than a setting of one sandbox. */
+const onlySetting = (change: ConfigChange): SettingChange | undefined => {
+  const { scope, from, to, added, drafts, countSettings, expectedResourceVersion, quiet } = change
+  const isMore = added !== undefined || drafts !== undefined || quiet === true || countSettings !== true
+  return isMore || scope === globalScope || expectedResourceVersion === undefined
+    ? undefined
+    : { scope, from, to, expectedResourceVersion }
+}
+
 const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const database = yield* Database
   const announce = yield* makeAnnounce
   const drafts = yield* makeDraftWrites
+  const writeSetting = yield* makeWriteSetting
 
-  const heads = (scope: string) =>
-    sql`SELECT * FROM config_heads WHERE scope IN ${sql.in([scope, globalScope])}`.pipe(
+  const headsOfAll = (keys: ReadonlyArray<readonly [scope: string]>) =>
+    sql`SELECT * FROM config_heads WHERE scope IN ${sql.in([...keys.flat(), globalScope])}`.pipe(
       Effect.flatMap(decodeHeads),
       Effect.map((rows) => {
         const found = headsOf(rows)
-        return { own: found.get(scope) ?? noHead, global: found.get(globalScope) ?? noHead }
+        const global = found.get(globalScope) ?? noHead
+        return keys.map((key) => [key, { own: found.get(key[0]) ?? noHead, global }] as const)
       }),
     )
+
+  const heads = yield* shared<readonly [scope: string], Heads>({
+    operation: "config read",
+    one: (key) =>
+      Effect.map(headsOfAll([key]), ([found]) => Option.map(Option.fromNullable(found), ([, both]) => both)),
+    many: headsOfAll,
+  })
 
   const revisions = (scope: string) =>
     sql`SELECT scope, revision FROM config_heads WHERE scope IN ${sql.in([scope, globalScope])}`.pipe(
@@ -153,20 +168,9 @@ const make = Effect.gen(function* () {
       return yield* concurrentModification("config update", current)
     })
 
-  const columns = (head: Head, nowMs: number) => ({
-    revision: head.revision,
-    changed_at_ms: nowMs,
-    settings: encodeSettings(head.settings),
-    version: head.version,
-    policy: head.policy === undefined ? null : encodePolicy(head.policy),
-    policy_hash: head.policyHash,
-    draft_version: head.draftVersion,
-    analyzed_at_ms: head.analyzedAtMs,
-  })
-
   const put = ({ scope, from, to, quiet = false }: ConfigChange, nowMs: number) =>
     Effect.gen(function* () {
-      const values = columns({ ...to, revision: from.revision + 1 }, nowMs)
+      const values = headColumns({ ...to, revision: from.revision + 1 }, nowMs)
       const sandbox_id = scope === globalScope ? null : scope
       const written = sql<object>`INSERT INTO config_heads
         ${sql.insert({ scope, sandbox_id, settings_revision: 0, ...values })}
@@ -181,7 +185,7 @@ const make = Effect.gen(function* () {
       scope: globalScope,
       sandbox_id: null,
       settings_revision: 1,
-      ...columns(noHead, nowMs),
+      ...headColumns(noHead, nowMs),
     })} ON CONFLICT (scope) DO UPDATE SET settings_revision = config_heads.settings_revision + 1
       RETURNING settings_revision`.pipe(
       Effect.flatMap(Schema.decodeUnknown(Counter)),
@@ -212,7 +216,7 @@ const make = Effect.gen(function* () {
     sql`UPDATE policy_revisions SET status = 'superseded'
       WHERE scope = ${scope} AND version < ${before} AND status IN ('pending', 'loaded')`
 
-  const write = (change: ConfigChange) =>
+  const writeInSteps = (change: ConfigChange) =>
     Effect.gen(function* () {
       const nowMs = yield* Clock.currentTimeMillis
       if (change.expectedResourceVersion !== undefined)
@@ -245,10 +249,17 @@ const make = Effect.gen(function* () {
     }).pipe(database.transaction)
 
   return Configs.of({
-    heads: (scope) => heads(scope).pipe(guard("config read")),
+    heads: (scope) =>
+      Effect.map(
+        heads([scope]),
+        Option.getOrElse(() => ({ own: noHead, global: noHead })),
+      ),
     revisions: (scope) => revisions(scope).pipe(guard("config revisions")),
     changedSince: (sinceMs, count) => changedSince(sinceMs, count).pipe(guard("config changes")),
-    write: (change) => write(change).pipe(guard("config write")),
+    write: (change) => {
+      const setting = database.dialect === "postgres" ? onlySetting(change) : undefined
+      return guard("config write")(setting === undefined ? writeInSteps(change) : writeSetting(setting))
+    },
     policy: (scope, version) =>
       (version === 0
         ? sql`SELECT * FROM policy_revisions WHERE scope = ${scope} ORDER BY version DESC LIMIT 1`

@@ -123,6 +123,89 @@ describe.each(dialects)("configuration on %s", (dialect) => {
       }),
     ))
 
+  it("loses no setting when many write at once, and keeps nothing of a write that came too late", () =>
+    run(
+      Effect.gen(function* () {
+        const configs = yield* Configs
+        const sandboxes = yield* Sandboxes
+        const ids = ["a", "b"]
+        for (const id of ids) yield* sandboxes.insert(aSandbox({ id, name: id }))
+        const writers = 6
+        const each = 8
+        let moved = 0
+        /** One more: read, write, and again when somebody else was first. */
+        const increment = (id: string, writer: number) =>
+          Effect.gen(function* () {
+            const { own } = yield* configs.heads(id)
+            const key = `w${writer}`
+            const known = own.settings[key]
+            const value = known?.type === "int" ? known.value + 1 : 1
+            const settings = { ...own.settings, [key]: { type: "int" as const, value } }
+            return yield* configs.write({
+              ...{ scope: id, from: own, to: { ...own, settings } },
+              ...{ countSettings: true, expectedResourceVersion: 0 },
+            })
+          }).pipe(
+            Effect.tapErrorTag("HeadMoved", () =>
+              Effect.sync(() => {
+                moved += 1
+              }),
+            ),
+            Effect.retry({ while: ({ _tag }) => _tag === "HeadMoved" }),
+          )
+        const counters = yield* Effect.forEach(
+          Array.from({ length: writers }, (_, writer) => writer),
+          (writer) =>
+            Effect.forEach(Array.from({ length: each }), () =>
+              increment(writer % 2 === 0 ? "a" : "b", writer),
+            ),
+          { concurrency: "unbounded" },
+        )
+        expect(moved).toBeGreaterThan(0)
+        // Each write counted once, and was told its own number.
+        expect(counters.flat().sort((one, other) => one - other)).toEqual(
+          Array.from({ length: writers * each }, (_, at) => at + 1),
+        )
+        for (const [at, id] of ids.entries()) {
+          const { own } = yield* configs.heads(id)
+          const mine = Array.from({ length: writers / 2 }, (_, turn) => `w${turn * 2 + at}`)
+          expect(own.settings).toEqual(
+            Object.fromEntries(mine.map((key) => [key, { type: "int", value: each }])),
+          )
+          expect(own.revision).toBe((writers / 2) * each)
+          const sandbox = Option.getOrThrow(yield* sandboxes.get(id))
+          expect(sandbox.resourceVersion).toBe(1 + own.revision)
+        }
+      }),
+    ))
+
+  it("writes a setting at the expected resource version only, and none of a sandbox that is gone", () =>
+    run(
+      Effect.gen(function* () {
+        const configs = yield* Configs
+        const sandboxes = yield* Sandboxes
+        const { id } = yield* stored
+        const settings = { ocsf_json_enabled: { type: "bool" as const, value: true } }
+        const write = (expectedResourceVersion: number) =>
+          Effect.flatMap(configs.heads(id), ({ own }) =>
+            configs.write({
+              ...{ scope: id, from: own, to: { ...own, settings } },
+              ...{ countSettings: true, expectedResourceVersion },
+            }),
+          )
+        expect(yield* write(1)).toBe(1)
+        expect(yield* Effect.flip(write(1))).toMatchObject({
+          _tag: "Conflict",
+          message: "config update failed due to concurrent modification (current resource_version: 2)",
+        })
+        expect((yield* configs.heads(id)).own.revision).toBe(1)
+        expect((yield* configs.heads(id)).global.settingsRevision).toBe(1)
+        expect(yield* write(2)).toBe(2)
+        yield* sandboxes.remove(id)
+        expect(yield* Effect.flip(write(0))).toMatchObject({ _tag: "NotFound" })
+      }),
+    ))
+
   it("counts changes of settings over all scopes", () =>
     run(
       Effect.gen(function* () {
