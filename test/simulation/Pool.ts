@@ -19,8 +19,6 @@ export interface PoolOptions {
 /** A run that hangs is a failure of its own; no seed takes a hundredth of this. */
 const hungMs = 120_000
 
-const seedsPerThread = 250
-
 export const runSeeds = ({ seeds, threads, bug, ran }: PoolOptions): Promise<void> =>
   new Promise((resolve, reject) => {
     const queue = seeds[Symbol.iterator]()
@@ -33,7 +31,6 @@ export const runSeeds = ({ seeds, threads, bug, ran }: PoolOptions): Promise<voi
       if (error === undefined) resolve()
       else reject(error)
     }
-    /** Unfinished fibers of past simulations stay in memory: a thread is replaced now and then. */
     const hire = () => {
       const worker = new Worker(new URL("Worker.ts", import.meta.url), {
         workerData: bug,
@@ -41,16 +38,8 @@ export const runSeeds = ({ seeds, threads, bug, ran }: PoolOptions): Promise<voi
       })
       workers.add(worker)
       let timer: NodeJS.Timeout | undefined
-      let left = seedsPerThread
       const next = () => {
         clearTimeout(timer)
-        if (left === 0) {
-          workers.delete(worker)
-          void worker.terminate()
-          hire()
-          return
-        }
-        left -= 1
         const { done, value } = queue.next()
         if (done === true) {
           workers.delete(worker)

@@ -3,6 +3,7 @@ import { limits } from "../../src/domain/Limits.ts"
 import { act } from "./Act.ts"
 import { type Rules, soundRules } from "./cluster/Rules.ts"
 import type { Call } from "./ends/SimClient.ts"
+import { forgetFibers } from "./kernel/Process.ts"
 import { Trace } from "./kernel/Trace.ts"
 import type { Program } from "./Program.ts"
 import { Violation } from "./Violation.ts"
@@ -35,6 +36,8 @@ export const run = async (
         ? error
         : new Violation("crash", error instanceof Error ? (error.stack ?? error.message) : String(error))
     trace.say(world.kernel.nowMs, "VIOLATION", violation.message)
+  } finally {
+    forgetFibers()
   }
   const { nowMs: virtualMs, events } = world.kernel
   return { violation, hash: trace.digest(), virtualMs, events }

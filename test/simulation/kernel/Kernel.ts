@@ -5,6 +5,7 @@
 import type { Process } from "./Process.ts"
 import { Random } from "./Random.ts"
 import { Trace } from "./Trace.ts"
+import { afterTurn } from "./Turns.ts"
 
 interface Scheduled {
   readonly atMs: number
@@ -25,6 +26,7 @@ export class Kernel {
   nowMs = 0
   events = 0
   readonly #heap: Array<Scheduled> = []
+  readonly #ready: Array<Process> = []
   #order = 0
 
   constructor(seed: number, trace: Trace = new Trace()) {
@@ -43,41 +45,64 @@ export class Kernel {
   }
 
   /** Lets `ms` pass. */
-  async advance(ms: number): Promise<void> {
+  advance(ms: number): Promise<void> {
     const untilMs = this.nowMs + ms
-    await this.rest()
+    return new Promise((resolve, reject) => {
+      let turns = 0
+      const turn = () => {
+        try {
+          if (this.#runReady()) {
+            turns += 1
+            if (turns > restlessTurns) throw this.#restless()
+          } else {
+            turns = 0
+            this.check()
+            if (!this.#runNext(untilMs)) {
+              this.nowMs = untilMs
+              resolve()
+              return
+            }
+          }
+        } catch (error) {
+          reject(error)
+          return
+        }
+        afterTurn(later)
+      }
+      const later = () => queueMicrotask(turn)
+      afterTurn(later)
+    })
+  }
+
+  /** Gives every process that has something to do its turn; false if there is none. */
+  #runReady(): boolean {
+    const ready = this.#ready
+    for (const process of this.processes) if (process.ready) ready.push(process)
+    if (ready.length === 0) return false
+    while (ready.length > 0) {
+      const [process] = ready.splice(this.random.below(ready.length), 1)
+      process?.runTasks()
+    }
+    return true
+  }
+
+  /** Runs the next event until then; false if there is none. */
+  #runNext(untilMs: number): boolean {
     for (;;) {
       const next = this.#heap[0]
-      if (next === undefined || next.atMs > untilMs) break
+      if (next === undefined || next.atMs > untilMs) return false
       this.#pop()
       if (next.cancelled) continue
       this.nowMs = next.atMs
       this.events += 1
       next.run()
-      await this.rest()
+      return true
     }
-    this.nowMs = untilMs
   }
 
-  /** Runs what is ready, in every process, until nothing is. */
-  async rest(): Promise<void> {
-    for (let turn = 0; turn < restlessTurns; turn += 1) {
-      // Promises and streams work between two turns of the event loop.
-      await new Promise((resolve) => setImmediate(resolve))
-      const ready = this.processes.filter((process) => process.ready)
-      if (ready.length === 0) {
-        this.check()
-        return
-      }
-      for (let count = ready.length; count > 0; count -= 1) {
-        const index = this.random.below(count)
-        const process = ready[index]
-        ready.splice(index, 1)
-        process?.runTasks()
-      }
-    }
+  #restless(): Error {
     const busy = this.processes.filter((process) => process.ready).map(({ name }) => name)
-    throw new Error(
+    return new Error(
       `the simulation does not come to rest at ${this.nowMs} ms: ${busy.join(", ")} always has something to do`,
     )
   }

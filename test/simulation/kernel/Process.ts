@@ -16,6 +16,7 @@ import {
   RuntimeFlags,
   type Scheduler,
 } from "effect"
+import { globalValue } from "effect/GlobalValue"
 import type { StreamClock } from "../../../src/stream/Clock.ts"
 import type { Kernel } from "./Kernel.ts"
 import type { Random } from "./Random.ts"
@@ -25,6 +26,12 @@ const beginMs = 1_800_000_000_000
 
 /** Tasks of one process before another one's turn. */
 const tasksPerTurn = 200
+
+/** Where Effect keeps the fibers that nobody waits for, for those who ask what runs. */
+const unended = globalValue(Symbol.for("effect/FiberScope/Global"), () => ({ roots: new Set<unknown>() }))
+
+/** Lets go of the fibers of a simulation that is over: those of dead processes never end by themselves. */
+export const forgetFibers = (): void => unended.roots.clear()
 
 export type ProcessState = "running" | "frozen" | "dead"
 
