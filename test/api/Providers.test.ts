@@ -9,8 +9,9 @@ import { Status } from "../../src/domain/Status.ts"
 import { GrpcError } from "../../src/wire/grpc/GrpcError.ts"
 import { Inference, OpenShell } from "../../src/wire/openshell-v1/Generated.ts"
 import { callUnary } from "../kit/Calls.ts"
-import { TestCluster, until } from "../kit/Cluster.ts"
+import { TestCluster } from "../kit/Cluster.ts"
 import { sh } from "../kit/Exec.ts"
+import { until } from "../kit/Until.ts"
 
 const { method } = OpenShell
 /** Part of every credential of this file: must be found nowhere but in sandboxes. */

@@ -20,8 +20,8 @@ import {
 import { logs } from "../../src/wire/openshell-v1/Logs.ts"
 import { type ApiServer, asUser, startApi } from "../kit/ApiServer.ts"
 import { callUnary, openTyped } from "../kit/Calls.ts"
-import { until } from "../kit/Cluster.ts"
 import { aLine, anEvent, aSandbox, storeKit } from "../kit/Stores.ts"
+import { until } from "../kit/Until.ts"
 
 const kit = storeKit("sqlite")
 let api: ApiServer

@@ -8,8 +8,9 @@ import { Effect } from "effect"
 import * as Fleet from "../../src/drill/fleet/Fleet.ts"
 import { OpenShell } from "../../src/wire/openshell-v1/Generated.ts"
 import { callUnary } from "../kit/Calls.ts"
-import { TestCluster, until } from "../kit/Cluster.ts"
+import { TestCluster } from "../kit/Cluster.ts"
 import { Inspector } from "../kit/Inspector.ts"
+import { until } from "../kit/Until.ts"
 
 const { values } = parseArgs({
   options: {

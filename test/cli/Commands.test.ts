@@ -5,8 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { Status } from "../../src/domain/Status.ts"
 import { grpcError } from "../../src/wire/grpc/GrpcError.ts"
 import { SandboxPhase } from "../../src/wire/openshell-v1/Generated.ts"
-import { eventually } from "../client/Fixtures.ts"
 import { GatewayDouble } from "../client/GatewayDouble.ts"
+import { eventually } from "../kit/Until.ts"
 import { finished, holdfast, start } from "./Launch.ts"
 
 let gateway: GatewayDouble

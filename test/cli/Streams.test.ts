@@ -8,8 +8,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { Status } from "../../src/domain/Status.ts"
 import { grpcError } from "../../src/wire/grpc/GrpcError.ts"
 import { FarEnd } from "../client/FarEnd.ts"
-import { eventually } from "../client/Fixtures.ts"
 import { GatewayDouble } from "../client/GatewayDouble.ts"
+import { eventually } from "../kit/Until.ts"
 import { finished, holdfast, launcher, start } from "./Launch.ts"
 
 let gateway: GatewayDouble

@@ -5,7 +5,8 @@ import { exec, type TerminalSize } from "../../src/client/Exec.ts"
 import { Status } from "../../src/domain/Status.ts"
 import { grpcError } from "../../src/wire/grpc/GrpcError.ts"
 import { SandboxPhase } from "../../src/wire/openshell-v1/Generated.ts"
-import { Collector, eventually, startPair } from "./Fixtures.ts"
+import { eventually } from "../kit/Until.ts"
+import { Collector, startPair } from "./Fixtures.ts"
 
 const streams = () => ({ stdout: new Collector(), stderr: new Collector() })
 

@@ -35,16 +35,3 @@ export const startPair: Effect.Effect<Pair, never, Scope.Scope> = Effect.gen(fun
   const client = yield* GatewayClient.make({ endpoint: { url: double.url } })
   return { double, client }
 })
-
-/** Resolves when the condition holds; fails after the deadline with what was waited for. */
-export const eventually = async (
-  what: string,
-  condition: () => boolean,
-  deadlineMs = 10_000,
-): Promise<void> => {
-  const end = performance.now() + deadlineMs
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}

@@ -12,7 +12,8 @@ import { Effect, type Scope } from "effect"
 import { forward } from "../../src/client/Forward.ts"
 import { limits } from "../../src/domain/Limits.ts"
 import { SandboxPhase } from "../../src/wire/openshell-v1/Generated.ts"
-import { eventually, startPair } from "./Fixtures.ts"
+import { eventually } from "../kit/Until.ts"
+import { startPair } from "./Fixtures.ts"
 
 const listening = (server: Server): Effect.Effect<number, never, Scope.Scope> =>
   Effect.acquireRelease(

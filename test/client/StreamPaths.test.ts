@@ -14,8 +14,9 @@ import { sshProxy } from "../../src/client/SshProxy.ts"
 import { download, upload } from "../../src/client/Transfer.ts"
 import { Status } from "../../src/domain/Status.ts"
 import { grpcError } from "../../src/wire/grpc/GrpcError.ts"
+import { eventually } from "../kit/Until.ts"
 import { FarEnd } from "./FarEnd.ts"
-import { Collector, eventually, startPair } from "./Fixtures.ts"
+import { Collector, startPair } from "./Fixtures.ts"
 
 /** A client and a replica whose sandbox takes resumable streams. */
 const startStreams = (sshPort = 0) =>

@@ -9,8 +9,8 @@ import { StreamLost, StreamRefused } from "../../src/stream/Outcome.ts"
 import { ResumableDuplex } from "../../src/stream/ResumableDuplex.ts"
 import { grpcError } from "../../src/wire/grpc/GrpcError.ts"
 import { openBlackHole } from "../kit/BlackHole.ts"
+import { eventually } from "../kit/Until.ts"
 import { FarEnd } from "./FarEnd.ts"
-import { eventually } from "./Fixtures.ts"
 import { GatewayDouble } from "./GatewayDouble.ts"
 
 const cleanups: Array<() => void | Promise<void>> = []

@@ -18,7 +18,8 @@ import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, type Scope } from "effect"
 import { download, upload } from "../../src/client/Transfer.ts"
-import { eventually, type Pair, startPair } from "./Fixtures.ts"
+import { eventually } from "../kit/Until.ts"
+import { type Pair, startPair } from "./Fixtures.ts"
 import type { DoubleSandbox } from "./GatewayDouble.ts"
 
 const temporary: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(

@@ -4,7 +4,8 @@ import { followSandbox } from "../../src/client/Follow.ts"
 import { GatewayClient } from "../../src/client/GatewayClient.ts"
 import { type WatchEvent, waitForPhase } from "../../src/client/Watch.ts"
 import { SandboxPhase } from "../../src/wire/openshell-v1/Generated.ts"
-import { eventually, startPair } from "./Fixtures.ts"
+import { eventually } from "../kit/Until.ts"
+import { startPair } from "./Fixtures.ts"
 import { GatewayDouble } from "./GatewayDouble.ts"
 
 describe("waiting for a phase", () => {

@@ -5,9 +5,10 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { describe, expect, it, onTestFinished } from "vitest"
-import { TestCluster, until } from "../kit/Cluster.ts"
+import { TestCluster } from "../kit/Cluster.ts"
 import { sh } from "../kit/Exec.ts"
 import { freePort } from "../kit/Postgres.ts"
+import { until } from "../kit/Until.ts"
 
 const holdfast = fileURLToPath(new URL("../../bin/holdfast", import.meta.url))
 

@@ -9,9 +9,10 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { type IPty, spawn as spawnPty } from "@lydell/node-pty"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { TestCluster, until as untilWithin } from "../kit/Cluster.ts"
+import { TestCluster } from "../kit/Cluster.ts"
 import { sh } from "../kit/Exec.ts"
 import { requireTools } from "../kit/Tools.ts"
+import { until as untilWithin } from "../kit/Until.ts"
 
 const holdfast = fileURLToPath(new URL("../../bin/holdfast", import.meta.url))
 const mebibyte = 1_048_576

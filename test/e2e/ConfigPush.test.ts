@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { OpenShell, PolicyStatus } from "../../src/wire/openshell-v1/Generated.ts"
 import { callUnary } from "../kit/Calls.ts"
-import { TestCluster, until } from "../kit/Cluster.ts"
+import { TestCluster } from "../kit/Cluster.ts"
+import { until } from "../kit/Until.ts"
 
 const { method } = OpenShell
 

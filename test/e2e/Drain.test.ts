@@ -11,9 +11,10 @@ import { Admin } from "../../src/wire/holdfast-v1/Generated.ts"
 import type { RelayDuplex } from "../../src/wire/RelayDuplex.ts"
 import { holdfast } from "../cli/Launch.ts"
 import { callUnary } from "../kit/Calls.ts"
-import { TestCluster, until } from "../kit/Cluster.ts"
+import { TestCluster } from "../kit/Cluster.ts"
 import { type EchoServer, echo, echoServer, openForward, sshToken } from "../kit/Forward.ts"
 import { SupervisorDouble } from "../kit/SupervisorDouble.ts"
+import { until } from "../kit/Until.ts"
 
 const deadlineMs = 8_000
 const movers = 12

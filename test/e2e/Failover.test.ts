@@ -1,10 +1,11 @@
 /** Real processes that are really killed and frozen: new work goes on through whoever is left. */
 import { randomBytes } from "node:crypto"
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
-import { TestCluster, until } from "../kit/Cluster.ts"
+import { TestCluster } from "../kit/Cluster.ts"
 import { type EchoServer, echo, echoServer, openForward, sshToken } from "../kit/Forward.ts"
 import { openStream } from "../kit/Streams.ts"
 import { SupervisorDouble } from "../kit/SupervisorDouble.ts"
+import { until } from "../kit/Until.ts"
 
 let cluster: TestCluster
 let target: EchoServer

@@ -10,10 +10,11 @@ import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
 import { OpenShell, SandboxPhase } from "../../src/wire/openshell-v1/Generated.ts"
 import { callUnary, openTyped } from "../kit/Calls.ts"
-import { TestCluster, until } from "../kit/Cluster.ts"
+import { TestCluster } from "../kit/Cluster.ts"
 import { exec, sh } from "../kit/Exec.ts"
 import { openForward, sshToken } from "../kit/Forward.ts"
 import { requireTools } from "../kit/Tools.ts"
+import { until } from "../kit/Until.ts"
 
 const holdfast = fileURLToPath(new URL("../../bin/holdfast", import.meta.url))
 

@@ -10,10 +10,11 @@ import { OpenShell } from "../../src/wire/openshell-v1/Generated.ts"
 import { holdfast } from "../cli/Launch.ts"
 import { type Application, pattern, startApplication } from "../kit/Application.ts"
 import { callUnary } from "../kit/Calls.ts"
-import { TestCluster, until } from "../kit/Cluster.ts"
+import { TestCluster } from "../kit/Cluster.ts"
 import { echoServer, sshToken } from "../kit/Forward.ts"
 import { startOldProxy } from "../kit/OldProxy.ts"
 import { ask, expose, portOf } from "../kit/Services.ts"
+import { until } from "../kit/Until.ts"
 
 let cluster: TestCluster
 let application: Application

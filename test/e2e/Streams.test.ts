@@ -9,9 +9,10 @@ import {
   OpenShell,
 } from "../../src/wire/openshell-v1/Generated.ts"
 import { callUnary, openTyped } from "../kit/Calls.ts"
-import { TestCluster, until } from "../kit/Cluster.ts"
+import { TestCluster } from "../kit/Cluster.ts"
 import { type EchoServer, echoServer, openForward, sshToken } from "../kit/Forward.ts"
 import { execOver, openCarrier, openStream } from "../kit/Streams.ts"
+import { until } from "../kit/Until.ts"
 
 const payloadBytes = 8 * 1024 * 1024
 const underWayBytes = 2 * 1024 * 1024

@@ -7,10 +7,11 @@ import type { GrpcError } from "../../src/wire/grpc/GrpcError.ts"
 import { encodeMessage, methodPath } from "../../src/wire/grpc/Typed.ts"
 import { OpenShell, RelayFrameSchema, SandboxPhase } from "../../src/wire/openshell-v1/Generated.ts"
 import { callUnary, openTyped } from "../kit/Calls.ts"
-import { TestCluster, until } from "../kit/Cluster.ts"
+import { TestCluster } from "../kit/Cluster.ts"
 import { type EchoServer, echo, echoServer, openForward, sshToken } from "../kit/Forward.ts"
 import { type CarrierRequest, openCarrier } from "../kit/Streams.ts"
 import { SupervisorDouble } from "../kit/SupervisorDouble.ts"
+import { until } from "../kit/Until.ts"
 
 let cluster: TestCluster
 let target: EchoServer

@@ -6,6 +6,7 @@ import { connect } from "../../src/stream/Connect.ts"
 import { carrierKey, newIdentity } from "../../src/stream/Proof.ts"
 import { memoryStreams } from "../../src/wire/MemoryStream.ts"
 import { RelayDuplex } from "../../src/wire/RelayDuplex.ts"
+import { until } from "../kit/Until.ts"
 
 const request = {
   sandboxId: "sandbox-1",
@@ -59,7 +60,7 @@ describe("a stream that ends at the edge", () => {
     expect(String((await once(client, "data"))[0])).toBe("two")
     client.resume()
     expect(await client.outcome).toEqual({ _tag: "Finished" })
-    await until(() => supervisor.closed)
+    await until("the supervisor's end is closed", () => supervisor.closed)
     expect(carriers).toHaveLength(2)
   })
 
@@ -71,7 +72,7 @@ describe("a stream that ends at the edge", () => {
     const left = open()
     await left.client.opened
     left.client.destroy()
-    await until(() => left.supervisor.closed)
+    await until("the supervisor's end is closed", () => left.supervisor.closed)
   })
 
   it("is cut with its token or its sandbox, and with no other", async () => {
@@ -112,11 +113,3 @@ describe("where a stream ends", () => {
     expect(streamEnd(able, carrier("exec", true), true)).toBe("supervisor")
   })
 })
-
-const until = async (condition: () => boolean): Promise<void> => {
-  const deadline = performance.now() + 5_000
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error("not within 5 s")
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}

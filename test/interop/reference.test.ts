@@ -3,9 +3,10 @@ import path from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { OpenShell, SandboxPhase } from "../../src/wire/openshell-v1/Generated.ts"
 import { callUnary } from "../kit/Calls.ts"
-import { TestCluster, until } from "../kit/Cluster.ts"
+import { TestCluster } from "../kit/Cluster.ts"
 import { exec, sh } from "../kit/Exec.ts"
 import { type EchoServer, echo, echoServer, openForward, sshToken } from "../kit/Forward.ts"
+import { until } from "../kit/Until.ts"
 
 let cluster: TestCluster
 let target: EchoServer

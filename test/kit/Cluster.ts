@@ -15,6 +15,7 @@ import {
   type SandboxSpecSchema,
 } from "../../src/wire/openshell-v1/Generated.ts"
 import { callUnary } from "./Calls.ts"
+import { until } from "./Until.ts"
 
 export interface TestClusterOptions {
   readonly replicas?: number
@@ -151,23 +152,4 @@ export class TestCluster {
       ),
     )
   }
-}
-
-/** Waits for a condition; a failure of the question counts as "not yet". */
-export const until = async (
-  what: string,
-  condition: () => Promise<boolean>,
-  timeoutMs = 15_000,
-): Promise<void> => {
-  const deadline = performance.now() + timeoutMs
-  let last: unknown
-  while (performance.now() < deadline) {
-    try {
-      if (await condition()) return
-    } catch (error) {
-      last = error
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  throw new Error(`not within ${timeoutMs} ms: ${what}`, { cause: last })
 }

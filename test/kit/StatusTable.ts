@@ -5,8 +5,9 @@ import { Status, type StatusCode, statusName } from "../../src/domain/Status.ts"
 import { encodeMessage, methodPath, type TypedMethod } from "../../src/wire/grpc/Typed.ts"
 import { OpenShell, SandboxPhase } from "../../src/wire/openshell-v1/Generated.ts"
 import { callUnary } from "./Calls.ts"
-import { TestCluster, until } from "./Cluster.ts"
+import { TestCluster } from "./Cluster.ts"
 import { SupervisorDouble } from "./SupervisorDouble.ts"
+import { until } from "./Until.ts"
 
 type Method = TypedMethod<DescMessage, DescMessage>
 

@@ -5,6 +5,7 @@ import net, { type Socket } from "node:net"
 import { afterEach, describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
 import * as FrontDoor from "../../src/local/FrontDoor.ts"
+import { until } from "../kit/Until.ts"
 import { freePort, listenAnywhere } from "./Ports.ts"
 
 type Handler = (socket: Socket) => void
@@ -13,14 +14,6 @@ const greet =
   (name: string): Handler =>
   (socket) =>
     void socket.write(name)
-
-const until = async (condition: () => boolean): Promise<void> => {
-  const deadline = performance.now() + 10_000
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error("the condition did not come true")
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
 
 describe("FrontDoor", { timeout: 30_000 }, () => {
   const cleanups: Array<() => Promise<unknown> | unknown> = []
@@ -83,7 +76,7 @@ describe("FrontDoor", { timeout: 30_000 }, () => {
       await firstWord(socket)
       socket.end()
     }
-    await until(() => [...door.connections().values()].every((count) => count === 0))
+    await until("no connection is left", () => [...door.connections().values()].every((count) => count === 0))
   })
 
   it("skips a replica that refuses, without failing the caller", async () => {
@@ -158,7 +151,7 @@ describe("FrontDoor", { timeout: 30_000 }, () => {
     const door = await open(() => [flood])
     const socket = dial(door)
     socket.write("go")
-    await until(() => written > 0)
+    await until("bytes are written", () => written > 0)
     // Quiet for a while means that everybody's buffers are full.
     let before = -1
     while (before !== written) {
@@ -168,7 +161,7 @@ describe("FrontDoor", { timeout: 30_000 }, () => {
     expect(written).toBeLessThan(64 * 1_048_576)
     // And it goes on when the caller reads again.
     socket.on("data", () => undefined)
-    await until(() => written > before)
+    await until("more bytes are written", () => written > before)
   })
 
   it("cuts the callers of a replica that is killed at once, and serves new ones elsewhere", async () => {
@@ -218,7 +211,7 @@ describe("FrontDoor", { timeout: 30_000 }, () => {
     const socket = dial(door)
     await firstWord(socket)
     socket.resetAndDestroy()
-    await until(() => code !== undefined)
+    await until("the reset comes", () => code !== undefined)
     expect(code).toBe("ECONNRESET")
   })
 })

@@ -9,7 +9,8 @@ import type { MethodHandler } from "../../src/wire/grpc/GrpcServer.ts"
 import { type BridgeOutcome, joinSocket } from "../../src/wire/RelayBridge.ts"
 import { RelayDuplex } from "../../src/wire/RelayDuplex.ts"
 import { clientLeg, serverLeg, watchedLeg } from "../../src/wire/RelayLeg.ts"
-import { connectTo, eventually, startServer } from "./grpc/TestServer.ts"
+import { eventually } from "../kit/Until.ts"
+import { connectTo, startServer } from "./grpc/TestServer.ts"
 
 const servers: net.Server[] = []
 afterEach(() => {

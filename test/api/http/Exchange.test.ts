@@ -6,9 +6,9 @@ import { connect } from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import WebSocket from "ws"
 import { type Application, pattern, startApplication } from "../../kit/Application.ts"
-import { until } from "../../kit/Cluster.ts"
 import { type HttpListener, hostname, startHttpListener } from "../../kit/HttpListener.ts"
 import { ask } from "../../kit/Services.ts"
+import { until } from "../../kit/Until.ts"
 
 let application: Application
 let listener: HttpListener

@@ -4,8 +4,8 @@ import { connect } from "node:net"
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type Application, startApplication } from "../../kit/Application.ts"
-import { until } from "../../kit/Cluster.ts"
 import { type HttpListener, hostname, startHttpListener } from "../../kit/HttpListener.ts"
+import { until } from "../../kit/Until.ts"
 
 let application: Application
 let listener: HttpListener

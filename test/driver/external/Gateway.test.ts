@@ -14,10 +14,11 @@ import { stopSandbox } from "../../../src/wire/compute-v1/Methods.ts"
 import { createGrpcServer } from "../../../src/wire/grpc/GrpcServer.ts"
 import { OpenShell, SandboxPhase } from "../../../src/wire/openshell-v1/Generated.ts"
 import { callUnary, openTyped } from "../../kit/Calls.ts"
-import { TestCluster, until } from "../../kit/Cluster.ts"
+import { TestCluster } from "../../kit/Cluster.ts"
 import { DriverProcess } from "../../kit/compute/DriverProcess.ts"
 import { refusal, refusedImage } from "../../kit/compute/Service.ts"
 import { sh } from "../../kit/Exec.ts"
+import { until } from "../../kit/Until.ts"
 
 const { method } = OpenShell
 

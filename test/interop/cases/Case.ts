@@ -2,6 +2,7 @@
 import { strict as assert } from "node:assert"
 import path from "node:path"
 import { stripVTControlCharacters } from "node:util"
+import { until as untilHeld } from "../../kit/Until.ts"
 import { Failed, type Finished, mustRun, type RunOptions, run } from "../Run.ts"
 import type { Place, Stage } from "../Stage.ts"
 import { version } from "../tools/Tools.ts"
@@ -163,20 +164,7 @@ export const lacks = (shown: string, ...parts: ReadonlyArray<string>): void => {
 export const equal = <A>(found: A, wanted: A, what: string): void => assert.deepEqual(found, wanted, what)
 
 /** Waits for a condition; its failures count as "not yet". */
-export const until = async (
-  what: string,
-  condition: () => Promise<boolean>,
-  timeoutMs = 20_000,
-): Promise<void> => {
-  const deadline = performance.now() + timeoutMs
-  let last: unknown
-  while (performance.now() < deadline) {
-    try {
-      if (await condition()) return
-    } catch (error) {
-      last = error
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
-  throw new Failed(`not within ${timeoutMs} ms: ${what}${last instanceof Error ? `: ${last.message}` : ""}`)
-}
+export const until = (what: string, condition: () => Promise<boolean>, timeoutMs = 20_000): Promise<void> =>
+  untilHeld(what, condition, timeoutMs, 100).catch((error: Error) => {
+    throw new Failed(error.message)
+  })

@@ -5,7 +5,8 @@ import { FrameDecoder } from "../../../src/wire/grpc/Framing.ts"
 import type { MethodHandler, ServerCall } from "../../../src/wire/grpc/GrpcServer.ts"
 import type { MessageReader } from "../../../src/wire/grpc/MessageReader.ts"
 import { writeMessage } from "../../../src/wire/grpc/MessageWriter.ts"
-import { connectTo, eventually, startServer } from "./TestServer.ts"
+import { eventually } from "../../kit/Until.ts"
+import { connectTo, startServer } from "./TestServer.ts"
 
 const mebibyte = 1_048_576
 const block = Buffer.alloc(65_536, "holdfast")

@@ -6,7 +6,8 @@ import { Status } from "../../../src/domain/Status.ts"
 import { encodeFrame } from "../../../src/wire/grpc/Framing.ts"
 import type { MethodHandler } from "../../../src/wire/grpc/GrpcServer.ts"
 import { writeMessage } from "../../../src/wire/grpc/MessageWriter.ts"
-import { connectTo, eventually, failureOf, startServer } from "./TestServer.ts"
+import { eventually } from "../../kit/Until.ts"
+import { connectTo, failureOf, startServer } from "./TestServer.ts"
 
 const length: MethodHandler = {
   kind: "unary",

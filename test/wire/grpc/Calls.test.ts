@@ -4,7 +4,8 @@ import { Status } from "../../../src/domain/Status.ts"
 import { GrpcError, grpcError } from "../../../src/wire/grpc/GrpcError.ts"
 import type { MethodHandler } from "../../../src/wire/grpc/GrpcServer.ts"
 import { writeMessage } from "../../../src/wire/grpc/MessageWriter.ts"
-import { connectTo, eventually, failureOf, startServer } from "./TestServer.ts"
+import { eventually } from "../../kit/Until.ts"
+import { connectTo, failureOf, startServer } from "./TestServer.ts"
 
 const echo: MethodHandler = {
   kind: "streaming",

@@ -1,7 +1,8 @@
 import http2 from "node:http2"
 import net from "node:net"
 import { describe, expect, it } from "vitest"
-import { connectTo, eventually, startServer } from "./TestServer.ts"
+import { eventually } from "../../kit/Until.ts"
+import { connectTo, startServer } from "./TestServer.ts"
 
 /** A relay of bytes that can stop relaying, as a network that drops every packet. */
 const cuttable = async (port: number) => {

@@ -7,7 +7,8 @@ import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { Status } from "../../../src/domain/Status.ts"
 import type { MethodHandler, ServerCall } from "../../../src/wire/grpc/GrpcServer.ts"
-import { connectTo, eventually, failureOf, startServer } from "./TestServer.ts"
+import { eventually } from "../../kit/Until.ts"
+import { connectTo, failureOf, startServer } from "./TestServer.ts"
 
 const hello: MethodHandler = { kind: "unary", handle: async () => Buffer.from("hello") }
 

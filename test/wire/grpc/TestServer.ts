@@ -47,19 +47,6 @@ export const connectTo = async (url: string, options?: Partial<ConnectOptions>):
   return connection
 }
 
-/** Resolves when the condition holds; fails after the deadline with what was waited for. */
-export const eventually = async (
-  what: string,
-  condition: () => boolean,
-  deadlineMs = 5_000,
-): Promise<void> => {
-  const end = performance.now() + deadlineMs
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
-
 /** The rejection of a promise that must fail. */
 export const failureOf = async (promise: Promise<unknown>): Promise<unknown> => {
   try {

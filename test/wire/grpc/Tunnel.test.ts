@@ -9,7 +9,8 @@ import WebSocket from "ws"
 import { GrpcConnection as Connection, type GrpcConnection } from "../../../src/wire/grpc/GrpcClient.ts"
 import type { MethodHandler, ServerCall } from "../../../src/wire/grpc/GrpcServer.ts"
 import { tunnelPath } from "../../../src/wire/grpc/WebSocketTunnel.ts"
-import { eventually, failureOf, startServer } from "./TestServer.ts"
+import { eventually } from "../../kit/Until.ts"
+import { failureOf, startServer } from "./TestServer.ts"
 
 const hello: MethodHandler = { kind: "unary", handle: async () => Buffer.from("hello") }
 
