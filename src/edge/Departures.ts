@@ -17,9 +17,12 @@ const elsewhere = () =>
 const cutOff = () =>
   grpcError(Status.UNAVAILABLE, "this replica was drained and this call had not ended by the deadline")
 
-/** Connections of clients with running calls; idle ones hold up nothing. */
+/**
+ * Connections of clients that use them; idle ones hold up nothing. Between two calls one is not idle: ended then,
+ * it could meet the second.
+ */
 export const busyClients = (connections: ReadonlyArray<OpenConnection>): number =>
-  connections.filter((connection) => connection.calls.size > 0 && !carriesSession(connection)).length
+  connections.filter((connection) => connection.active && !carriesSession(connection)).length
 
 /** Connections that were told to leave. */
 export type Told = WeakSet<OpenConnection>
@@ -31,7 +34,7 @@ export const sendAway = (connections: ReadonlyArray<OpenConnection>, told: Told,
     if (!told.has(connection) && !carriesSession(connection)) {
       const busy = connection.calls.size > 0
       if (busy && left === 0) continue
-      if (!connection.leave()) continue
+      if (!connection.leave(beginsAgain)) continue
       if (busy) left -= 1
       told.add(connection)
     }

@@ -113,9 +113,11 @@ export const createGrpcServer = (options: GrpcServerOptions): GrpcServer => {
     session.on("stream", (stream, headers, _flags, rawHeaders) => {
       if (isGrpcContentType(headers["content-type"]) && headers[":method"] === "POST") {
         const call = new ServerCallState(stream, headers, connection, isLost)
+        const handler = options.router(call.path)
+        call.unary = handler?.kind === "unary"
         open.begin(call)
         stream.once("close", () => open.end(call))
-        serve(options, call)
+        serve(options, call, handler)
       } else {
         serveHttp2(options, open, stream, headers, rawHeaders)
       }
@@ -166,8 +168,11 @@ const defaultWindows: WindowOptions = {
   sessionBytes: limits.sessionWindowBytes,
 }
 
-const serve = (options: GrpcServerOptions, call: ServerCallState): void => {
-  const handler = options.router(call.path)
+const serve = (
+  options: GrpcServerOptions,
+  call: ServerCallState,
+  handler: MethodHandler | undefined,
+): void => {
   if (handler === undefined) {
     call.finish(grpcError(Status.UNIMPLEMENTED, `unknown method ${call.path}`))
     return

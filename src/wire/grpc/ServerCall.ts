@@ -59,6 +59,7 @@ export class ServerCallState implements ServerCall {
   readonly requestId: string
   /** Of the method, once it is known. */
   longCall: LongCall | undefined
+  unary = false
   readonly #abort = new AbortController()
   #deadline: NodeJS.Timeout | undefined
   #headersSent = false

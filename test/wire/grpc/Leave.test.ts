@@ -1,4 +1,5 @@
 /** A client is told to make its further calls elsewhere without one of its calls being refused. */
+import http2, { type ClientHttp2Session } from "node:http2"
 import { afterEach, describe, expect, it } from "vitest"
 import { limits } from "../../../src/domain/Limits.ts"
 import { Status } from "../../../src/domain/Status.ts"
@@ -102,5 +103,99 @@ describe("a client that is told to leave", () => {
     await call.headers
     for (const running of theOnly(server).calls) running.abandon(grpcError(Status.UNAVAILABLE, "the end"))
     expect(await call.status).toMatchObject({ code: Status.UNAVAILABLE, message: "the end" })
+  })
+})
+
+/** Like Rust's: it fails what meets GOAWAY, and the call after one that came while a stream was open. */
+const strict = async (server: GrpcServer): Promise<{ session: ClientHttp2Session; told: () => boolean }> => {
+  const { port } = server.server.address() as { port: number }
+  const session = http2.connect(`http://127.0.0.1:${port}`)
+  cleanups.push(() => session.destroy())
+  let told = false
+  session.on("goaway", () => {
+    told = true
+  })
+  await new Promise((resolve) => session.once("remoteSettings", resolve))
+  return { session, told: () => told }
+}
+
+const emptyMessage = Buffer.alloc(5)
+
+const openStrict = (session: ClientHttp2Session, path: string) => {
+  const stream = session.request({
+    ":path": path,
+    ":method": "POST",
+    "content-type": "application/grpc",
+    "user-agent": "tonic/0.14.6",
+  })
+  const answered = new Promise<boolean>((resolve) => {
+    stream.once("error", () => resolve(false))
+    stream.once("trailers", (trailers) => resolve(trailers["grpc-status"] === "0"))
+  })
+  stream.resume()
+  return { stream, answered }
+}
+
+const echoStrict = (session: ClientHttp2Session): Promise<boolean> => {
+  const { stream, answered } = openStrict(session, "/test.Test/Echo")
+  stream.end(emptyMessage)
+  return answered
+}
+
+describe("a client that does not repeat calls, told to leave", () => {
+  const open = async () => {
+    const server = createGrpcServer({ router: (path) => methods.get(path) })
+    await server.listen(0, "127.0.0.1")
+    cleanups.push(() => server.close(0))
+    return { server, ...(await strict(server)) }
+  }
+
+  it("hears it with its next call, and the connection closes with the answer", async () => {
+    const { server, session, told } = await open()
+    expect(await echoStrict(session)).toBe(true)
+    expect(theOnly(server).leave()).toBe(false)
+    const closed = new Promise((resolve) => session.once("close", resolve))
+    expect(await echoStrict(session)).toBe(true)
+    await closed
+    expect(told()).toBe(true)
+  })
+
+  it("makes any number of calls beside a stream, until it has made none beside another for a while", async () => {
+    const { server, session, told } = await open()
+    const { stream, answered } = openStrict(session, "/test.Test/Stream")
+    stream.write(emptyMessage)
+    await new Promise((resolve) => stream.once("response", resolve))
+    const end = performance.now() + 1.3 * limits.leaveQuietMs
+    while (performance.now() < end) {
+      expect(theOnly(server).leave()).toBe(false)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    for (let n = 0; n < 20; n++) expect(await echoStrict(session)).toBe(true)
+    stream.end()
+    expect(await answered).toBe(true)
+    expect(await echoStrict(session)).toBe(true)
+    expect(told()).toBe(false)
+    await new Promise((resolve) => setTimeout(resolve, limits.leaveQuietMs + 50))
+    expect(await echoStrict(session)).toBe(true)
+    await expect.poll(told).toBe(true)
+  })
+
+  it("hears it at once when what runs is ended by whoever asks", async () => {
+    const { server, session, told } = await open()
+    const { stream, answered } = openStrict(session, "/test.Test/Stream")
+    stream.write(emptyMessage)
+    await new Promise((resolve) => stream.once("response", resolve))
+    await expect.poll(() => theOnly(server).leave(() => true), { timeout: 5_000 }).toBe(true)
+    for (const running of theOnly(server).calls) running.abandon(grpcError(Status.UNAVAILABLE, "the end"))
+    expect(await answered).toBe(false)
+    await expect.poll(told).toBe(true)
+  })
+
+  it("holds its connection up between two calls", async () => {
+    const { server, session } = await open()
+    expect(theOnly(server).active).toBe(false)
+    expect(await echoStrict(session)).toBe(true)
+    expect(theOnly(server).active).toBe(true)
+    await expect.poll(() => theOnly(server).active, { timeout: 5_000 }).toBe(false)
   })
 })
