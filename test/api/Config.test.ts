@@ -1,5 +1,5 @@
 /** Configuration and policies over a real listener: what is set is what supervisors get. */
-import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf"
+import type { MessageInitShape, MessageShape } from "@bufbuild/protobuf"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import {
   OpenShell,
@@ -9,7 +9,6 @@ import {
   SettingScope,
   type UpdateConfigRequestSchema,
 } from "../../src/wire/openshell-v1/Generated.ts"
-import { callUnary } from "../kit/Calls.ts"
 import { TestCluster } from "../kit/Cluster.ts"
 
 const { method } = OpenShell
@@ -23,16 +22,7 @@ afterAll(() => cluster?.stop(), 60_000)
 type Policy = MessageInitShape<typeof SandboxPolicySchema>
 type Update = MessageInitShape<typeof UpdateConfigRequestSchema>
 
-/** By the development user, or by the sandbox of that id. */
-const ask = async <I extends DescMessage, O extends DescMessage>(
-  one: DescMethodUnary<I, O>,
-  request: MessageInitShape<I>,
-  asSandbox?: string,
-): Promise<MessageShape<O>> => {
-  const metadata =
-    asSandbox === undefined ? {} : { authorization: `Bearer ${await cluster.token(asSandbox)}` }
-  return callUnary(await cluster.connection("replica-1"), one, request, { metadata })
-}
+const ask: TestCluster["ask"] = (one, request, asSandbox) => cluster.ask(one, request, asSandbox)
 
 const web = (host: string, more: Policy = {}): Policy => ({
   version: 1,

@@ -1,9 +1,9 @@
 /** Proposals over a real listener: submitted by the sandbox, decided by users, applied to the policy. */
-import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf"
+import type { MessageInitShape } from "@bufbuild/protobuf"
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
 import { Status } from "../../src/domain/Status.ts"
 import { OpenShell, type PolicyChunkSchema } from "../../src/wire/openshell-v1/Generated.ts"
-import { callUnary, openTyped } from "../kit/Calls.ts"
+import { openTyped } from "../kit/Calls.ts"
 import { TestCluster } from "../kit/Cluster.ts"
 
 const { method } = OpenShell
@@ -14,15 +14,7 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => cluster?.stop(), 60_000)
 
-const ask = async <I extends DescMessage, O extends DescMessage>(
-  one: DescMethodUnary<I, O>,
-  request: MessageInitShape<I>,
-  asSandbox?: string,
-): Promise<MessageShape<O>> => {
-  const metadata =
-    asSandbox === undefined ? {} : { authorization: `Bearer ${await cluster.token(asSandbox)}` }
-  return callUnary(await cluster.connection("replica-1"), one, request, { metadata })
-}
+const ask: TestCluster["ask"] = (one, request, asSandbox) => cluster.ask(one, request, asSandbox)
 
 type Chunk = MessageInitShape<typeof PolicyChunkSchema>
 

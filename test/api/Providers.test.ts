@@ -3,7 +3,6 @@ import { readdirSync, readFileSync, statSync } from "node:fs"
 import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { join } from "node:path"
-import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { Status } from "../../src/domain/Status.ts"
 import { GrpcError } from "../../src/wire/grpc/GrpcError.ts"
@@ -42,16 +41,7 @@ afterAll(async () => {
   await cluster?.stop()
 }, 60_000)
 
-/** By the development user, or by the sandbox of that id. */
-const ask = async <I extends DescMessage, O extends DescMessage>(
-  one: DescMethodUnary<I, O>,
-  request: MessageInitShape<I>,
-  asSandbox?: string,
-): Promise<MessageShape<O>> => {
-  const metadata =
-    asSandbox === undefined ? {} : { authorization: `Bearer ${await cluster.token(asSandbox)}` }
-  return callUnary(await cluster.connection("replica-1"), one, request, { metadata })
-}
+const ask: TestCluster["ask"] = (one, request, asSandbox) => cluster.ask(one, request, asSandbox)
 
 const refusal = async (asking: Promise<unknown>): Promise<{ code: number; message: string }> => {
   const error = await asking.then(

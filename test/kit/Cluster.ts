@@ -2,7 +2,7 @@
 import { chmodSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { MessageInitShape } from "@bufbuild/protobuf"
+import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf"
 import { Effect, Exit, Redacted, Scope } from "effect"
 import * as SandboxTokens from "../../src/auth/SandboxTokens.ts"
 import * as LocalCluster from "../../src/local/LocalCluster.ts"
@@ -136,6 +136,16 @@ export class TestCluster {
 
   async status(via = this.names[0] ?? "") {
     return callUnary(await this.connection(via), Admin.method.getClusterStatus, {})
+  }
+
+  /** A call to the first replica by the development user, or by the sandbox of that id. */
+  async ask<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    asSandbox?: string,
+  ): Promise<MessageShape<O>> {
+    const metadata = asSandbox === undefined ? {} : { authorization: `Bearer ${await this.token(asSandbox)}` }
+    return callUnary(await this.connection(this.names[0] ?? ""), method, request, { metadata })
   }
 
   /** A sandbox token as the gateway itself mints them. */
