@@ -97,8 +97,8 @@ const make = Effect.gen(function* () {
     return answered
   })
 
-  const candidates = ({ draining, settling }: Load): ReadonlyArray<Movable> => {
-    return [...edge.sessions.values()].flatMap((session): ReadonlyArray<Movable> => {
+  const candidates = ({ draining, settling }: Load): ReadonlyArray<Movable> =>
+    [...edge.sessions.values()].flatMap((session): ReadonlyArray<Movable> => {
       if (!movable(session)) return []
       const { sessionId, sandboxId, moved, asked, acceptedAtMs = nowMs } = session
       // Whoever drains asks again, but not at the pace at which a balancer that has not noticed sends them back.
@@ -107,7 +107,6 @@ const make = Effect.gen(function* () {
       if (!draining && !settling && !fresh) return []
       return [{ sessionId, owner: hints.ownerOf(actors.shardOf(sandboxId)), fresh }]
     })
-  }
 
   /** Asks up to `budget` sessions to move; how many were asked. */
   const move = (budget: (load: Load, settling: boolean) => number): Effect.Effect<number> =>
