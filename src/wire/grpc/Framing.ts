@@ -86,6 +86,14 @@ export class FrameDecoder {
     return header === undefined ? rest : Buffer.concat([header, rest])
   }
 
+  /** Forgets everything pushed and not consumed. */
+  clear(): void {
+    this.#chunks.length = 0
+    this.#offset = 0
+    this.#buffered = 0
+    this.#bodyBytes = undefined
+  }
+
   #readHeader(): void {
     if (this.#bodyBytes !== undefined || this.#error !== undefined || this.#buffered < frameHeaderBytes)
       return

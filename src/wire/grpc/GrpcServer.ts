@@ -194,13 +194,24 @@ const run = async (call: ServerCallState, handler: MethodHandler, maxMessageByte
     const reason: unknown = call.signal.reason
     return reason instanceof GrpcError ? reason : grpcError(Status.CANCELLED, "the client cancelled the call")
   })
-  if (handler.kind === "streaming") {
-    call.longCall = handler.longCall
-    return handler.handle(call, incoming)
+  try {
+    if (handler.kind === "streaming") {
+      call.longCall = handler.longCall
+      await handler.handle(call, incoming)
+    } else await answer(call, incoming, handler.handle)
+  } finally {
+    incoming.discard()
   }
+}
+
+const answer = async (
+  call: ServerCallState,
+  incoming: MessageReader,
+  handle: (call: ServerCall, message: Buffer) => Promise<Uint8Array>,
+): Promise<void> => {
   const message = await incoming.read()
   if (message === undefined) throw grpcError(Status.INTERNAL, "missing request message")
-  const response = await handler.handle(call, message)
+  const response = await handle(call, message)
   if (call.finished) return
   call.sendHeaders()
   writeFrame(call.stream, response)

@@ -62,6 +62,18 @@ export class MessageReader {
     return this.#decoder.leftover()
   }
 
+  /**
+   * Nobody will read on: drops what waits and whatever still comes. node:http2 keeps a stream, and all that it
+   * holds, until its bytes are consumed, also after both sides have ended or reset it in order. No effect after
+   * `release`.
+   */
+  discard(): void {
+    if (!this.#attached) return
+    this.#stream.off("data", this.#onData)
+    this.#decoder.clear()
+    this.#stream.resume()
+  }
+
   readonly #onData = (chunk: Buffer): void => {
     this.#decoder.push(chunk)
     this.#settle()

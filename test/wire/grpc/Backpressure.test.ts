@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto"
 import { describe, expect, it } from "vitest"
 import { Status } from "../../../src/domain/Status.ts"
-import { FrameDecoder } from "../../../src/wire/grpc/Framing.ts"
+import { encodeFrame, FrameDecoder } from "../../../src/wire/grpc/Framing.ts"
+import { grpcError } from "../../../src/wire/grpc/GrpcError.ts"
 import type { MethodHandler, ServerCall } from "../../../src/wire/grpc/GrpcServer.ts"
 import type { MessageReader } from "../../../src/wire/grpc/MessageReader.ts"
 import { writeMessage } from "../../../src/wire/grpc/MessageWriter.ts"
@@ -25,6 +26,51 @@ const source: MethodHandler = {
     for (let n = 0; n < blocks; n++) await writeMessage(call.stream, block, call.signal)
   },
 }
+
+/** Answers after the first message, in one of the ways there are. */
+const early = (how: "ok" | "error" | "error after headers"): MethodHandler => ({
+  kind: "streaming",
+  handle: async (call, incoming) => {
+    await incoming.read()
+    await eventually("more is held than is read ahead", () => call.stream.isPaused())
+    if (how !== "error") call.sendHeaders()
+    if (how !== "ok") throw grpcError(Status.NOT_FOUND, "no")
+  },
+})
+
+describe("a call that is answered before its messages are read", () => {
+  it.each([
+    ["ok", undefined],
+    ["error", Status.NOT_FOUND],
+    ["error after headers", Status.NOT_FOUND],
+  ] as const)("with %s keeps none of them: its stream closes", async (how, code) => {
+    const { url, server } = await startServer({ "/t/Early": early(how) })
+    const connection = await connectTo(url)
+    const running = () => [...server.connections].reduce((sum, { calls }) => sum + calls.size, 0)
+    for (const ends of [true, false]) {
+      const call = connection.open("/t/Early")
+      const writing = (async () => {
+        for (let n = 0; n < 32; n++) await call.write(block)
+        if (ends) call.end()
+      })()
+      writing.catch(() => undefined)
+      expect((await call.status)?.code).toBe(code)
+      await eventually("the server's stream is closed", () => running() === 0)
+    }
+  })
+
+  it("lets a connection that was asked to close in order do so", async () => {
+    const { url, server } = await startServer({ "/t/Early": early("error after headers") })
+    const connection = await connectTo(url)
+    const call = connection.open("/t/Early")
+    for (let n = 0; n < 32; n++) call.stream.write(encodeFrame(block))
+    call.end()
+    expect((await call.status)?.code).toBe(Status.NOT_FOUND)
+    connection.close()
+    await eventually("the server has no session left", () => server.sessions === 0)
+    await connection.closed
+  })
+})
 
 describe("64 MiB", () => {
   it("arrive whole from the server", async () => {
