@@ -7,12 +7,15 @@ import { Effect, Fiber } from "effect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { fromEnvironment, run } from "../../src/supervisor/Supervisor.ts"
 import { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
+import { encodeMessage, methodPath } from "../../src/wire/grpc/Typed.ts"
 import { Admin } from "../../src/wire/holdfast-v1/Generated.ts"
+import { OpenShell } from "../../src/wire/openshell-v1/Generated.ts"
 import type { RelayDuplex } from "../../src/wire/RelayDuplex.ts"
 import { holdfast } from "../cli/Launch.ts"
 import { callUnary } from "../kit/Calls.ts"
 import { TestCluster } from "../kit/Cluster.ts"
 import { type EchoServer, echo, echoServer, openForward, sshToken } from "../kit/Forward.ts"
+import { keepCalling } from "../kit/StrictClient.ts"
 import { SupervisorDouble } from "../kit/SupervisorDouble.ts"
 import { until } from "../kit/Until.ts"
 
@@ -222,6 +225,22 @@ describe("drain and rebalancing", () => {
       [...ours, ...moving.slice(0, 3)],
       [cluster.replica("replica-1").url, cluster.replica("replica-3").url],
     )
+    const health = {
+      url: cluster.replica("replica-3").url,
+      next: cluster.local.frontDoor,
+      path: methodPath(OpenShell.method.health),
+    }
+    const watched = encodeMessage(OpenShell.method.watchSandbox.input, { id: plain.id, followStatus: true })
+    const strict = [
+      keepCalling({ ...health, pauseMs: 1 }),
+      keepCalling({ ...health, pauseMs: 400 }),
+      keepCalling({
+        ...health,
+        pauseMs: 20,
+        beside: (client) => client.open(methodPath(OpenShell.method.watchSandbox), watched).stream.end(),
+      }),
+    ]
+    await until("all call", async () => strict.every(({ called }) => called() > 2))
     const { pid } = cluster.replica("replica-3")
     const startedAt = performance.now()
     process.kill(pid, "SIGTERM")
@@ -233,6 +252,7 @@ describe("drain and rebalancing", () => {
     expect(await same(running)).toBe(true)
     await opening.further(50)
     expect(await opening.stop()).toEqual([])
+    expect(await Promise.all(strict.map(({ stop }) => stop()))).toEqual([[], [], []])
     expect(await ended).toMatch(/relay channel dropped|drained/)
     expect(performance.now() - startedAt).toBeGreaterThan(deadlineMs - 500)
     await until("the process is gone", async () => cluster.replica("replica-3").pid === 0)

@@ -1,11 +1,11 @@
 /** A client is told to make its further calls elsewhere without one of its calls being refused. */
-import http2, { type ClientHttp2Session } from "node:http2"
 import { afterEach, describe, expect, it } from "vitest"
 import { limits } from "../../../src/domain/Limits.ts"
 import { Status } from "../../../src/domain/Status.ts"
 import { GrpcConnection } from "../../../src/wire/grpc/GrpcClient.ts"
 import { grpcError } from "../../../src/wire/grpc/GrpcError.ts"
 import { createGrpcServer, type GrpcServer, type MethodHandler } from "../../../src/wire/grpc/GrpcServer.ts"
+import { StrictClient } from "../../kit/StrictClient.ts"
 
 const methods = new Map<string, MethodHandler>([
   ["/test.Test/Echo", { kind: "unary", handle: async (_call, message) => message }],
@@ -106,95 +106,64 @@ describe("a client that is told to leave", () => {
   })
 })
 
-/** Like Rust's: it fails what meets GOAWAY, and the call after one that came while a stream was open. */
-const strict = async (server: GrpcServer): Promise<{ session: ClientHttp2Session; told: () => boolean }> => {
-  const { port } = server.server.address() as { port: number }
-  const session = http2.connect(`http://127.0.0.1:${port}`)
-  cleanups.push(() => session.destroy())
-  let told = false
-  session.on("goaway", () => {
-    told = true
-  })
-  await new Promise((resolve) => session.once("remoteSettings", resolve))
-  return { session, told: () => told }
-}
-
-const emptyMessage = Buffer.alloc(5)
-
-const openStrict = (session: ClientHttp2Session, path: string) => {
-  const stream = session.request({
-    ":path": path,
-    ":method": "POST",
-    "content-type": "application/grpc",
-    "user-agent": "tonic/0.14.6",
-  })
-  const answered = new Promise<boolean>((resolve) => {
-    stream.once("error", () => resolve(false))
-    stream.once("trailers", (trailers) => resolve(trailers["grpc-status"] === "0"))
-  })
-  stream.resume()
-  return { stream, answered }
-}
-
-const echoStrict = (session: ClientHttp2Session): Promise<boolean> => {
-  const { stream, answered } = openStrict(session, "/test.Test/Echo")
-  stream.end(emptyMessage)
-  return answered
-}
-
 describe("a client that does not repeat calls, told to leave", () => {
   const open = async () => {
     const server = createGrpcServer({ router: (path) => methods.get(path) })
-    await server.listen(0, "127.0.0.1")
-    cleanups.push(() => server.close(0))
-    return { server, ...(await strict(server)) }
+    const { port } = await server.listen(0, "127.0.0.1")
+    const client = await StrictClient.connect(`http://127.0.0.1:${port}`)
+    cleanups.push(
+      () => server.close(0),
+      () => client.session.destroy(),
+    )
+    const stream = async () => {
+      const call = client.open("/test.Test/Stream")
+      await new Promise((resolve) => call.stream.once("response", resolve))
+      return call
+    }
+    return { server, client, stream, echo: () => client.unary("/test.Test/Echo") }
   }
 
   it("hears it with its next call, and the connection closes with the answer", async () => {
-    const { server, session, told } = await open()
-    expect(await echoStrict(session)).toBe(true)
+    const { server, client, echo } = await open()
+    expect(await echo()).toBe("OK")
     expect(theOnly(server).leave()).toBe(false)
-    const closed = new Promise((resolve) => session.once("close", resolve))
-    expect(await echoStrict(session)).toBe(true)
+    const closed = new Promise((resolve) => client.session.once("close", resolve))
+    expect(await echo()).toBe("OK")
     await closed
-    expect(told()).toBe(true)
+    expect(client.openAtGoaway).toBe(1)
   })
 
   it("makes any number of calls beside a stream, until it has made none beside another for a while", async () => {
-    const { server, session, told } = await open()
-    const { stream, answered } = openStrict(session, "/test.Test/Stream")
-    stream.write(emptyMessage)
-    await new Promise((resolve) => stream.once("response", resolve))
+    const { server, client, echo, stream } = await open()
+    const beside = await stream()
     const end = performance.now() + 1.3 * limits.leaveQuietMs
     while (performance.now() < end) {
       expect(theOnly(server).leave()).toBe(false)
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
-    for (let n = 0; n < 20; n++) expect(await echoStrict(session)).toBe(true)
-    stream.end()
-    expect(await answered).toBe(true)
-    expect(await echoStrict(session)).toBe(true)
-    expect(told()).toBe(false)
+    for (let n = 0; n < 20; n++) expect(await echo()).toBe("OK")
+    beside.stream.end()
+    expect(await beside.outcome).toBe("OK")
+    expect(await echo()).toBe("OK")
+    expect(client.told).toBe(false)
     await new Promise((resolve) => setTimeout(resolve, limits.leaveQuietMs + 50))
-    expect(await echoStrict(session)).toBe(true)
-    await expect.poll(told).toBe(true)
+    expect(await echo()).toBe("OK")
+    await expect.poll(() => client.openAtGoaway).toBe(1)
   })
 
   it("hears it at once when what runs is ended by whoever asks", async () => {
-    const { server, session, told } = await open()
-    const { stream, answered } = openStrict(session, "/test.Test/Stream")
-    stream.write(emptyMessage)
-    await new Promise((resolve) => stream.once("response", resolve))
+    const { server, client, stream } = await open()
+    const { outcome } = await stream()
     await expect.poll(() => theOnly(server).leave(() => true), { timeout: 5_000 }).toBe(true)
     for (const running of theOnly(server).calls) running.abandon(grpcError(Status.UNAVAILABLE, "the end"))
-    expect(await answered).toBe(false)
-    await expect.poll(told).toBe(true)
+    expect(await outcome).toBe(`status ${Status.UNAVAILABLE}`)
+    expect(client.told).toBe(true)
   })
 
   it("holds its connection up between two calls", async () => {
-    const { server, session } = await open()
+    const { server, echo } = await open()
     expect(theOnly(server).active).toBe(false)
-    expect(await echoStrict(session)).toBe(true)
+    expect(await echo()).toBe("OK")
     expect(theOnly(server).active).toBe(true)
     await expect.poll(() => theOnly(server).active, { timeout: 5_000 }).toBe(false)
   })
