@@ -19,6 +19,7 @@ export default defineConfig({
   test: {
     // Real sockets, signals and child processes: a process per file, and two at once fill two cores.
     pool: "forks",
+    globalSetup: "test/kit/Build.ts",
     poolOptions: { forks: { minForks: 1, maxForks: 2 } },
     // Every wait in a test has a shorter deadline of its own; these end a test that hangs.
     testTimeout: 60_000,

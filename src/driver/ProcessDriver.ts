@@ -9,9 +9,9 @@
  * sandbox is read from its directory and /proc each time, so a replica finds what a dead one started, and
  * operations on one sandbox exclude each other by a lock that the kernel frees with its holder.
  */
+
 import { spawn } from "node:child_process"
 import path from "node:path"
-import { fileURLToPath } from "node:url"
 import { Clock, Effect, Layer, Redacted, Schedule } from "effect"
 import packageJson from "../../package.json" with { type: "json" }
 import {
@@ -21,6 +21,7 @@ import {
   type PublicError,
   Unavailable,
 } from "../domain/Errors.ts"
+import { mainModule } from "../domain/Installation.ts"
 import { limits } from "../domain/Limits.ts"
 import { supervisorNodeFlags } from "../domain/NodeFlags.ts"
 import { Driver, type DriverObservation, type DriverSandbox } from "./Driver.ts"
@@ -44,8 +45,6 @@ export interface ProcessDriverConfig {
   /** Time between TERM and KILL, in place of the limit. */
   readonly stopGraceMs?: number
 }
-
-const mainModule = fileURLToPath(new URL("../main.ts", import.meta.url))
 
 const io = <A>(what: string, run: () => Promise<A>): Effect.Effect<A, Internal> =>
   Effect.tryPromise({

@@ -1,8 +1,9 @@
 /** The replicas of a local cluster by name: their settings, ports and processes. */
-import { fileURLToPath } from "node:url"
+
 import { Effect } from "effect"
 import type { PkiError } from "../auth/KeyFiles.ts"
 import { ensureReplica } from "../auth/PeerCertificates.ts"
+import { mainModule } from "../domain/Installation.ts"
 import { gatewayNodeFlags } from "../domain/NodeFlags.ts"
 import * as Proc from "../driver/Proc.ts"
 import * as ClusterState from "./ClusterState.ts"
@@ -54,7 +55,6 @@ export interface ReplicaSet {
   readonly stopAll: Effect.Effect<void>
 }
 
-const mainModule = fileURLToPath(new URL("../main.ts", import.meta.url))
 const nameOf = (index: number): string => `replica-${index + 1}`
 const readyUrlOf = (port: number, index: number): string =>
   `http://${Ports.host}:${Ports.replicaPorts(port, index).metrics}/readyz`

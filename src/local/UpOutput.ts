@@ -73,7 +73,7 @@ export const tryNext = (cluster: LocalCluster, color: boolean): string => {
   const victim = replicas[replicas.length - 1]
   const spare = `replica-${replicas.length + 1}`
   const byHand = (name: string) =>
-    `node_modules/.bin/node --env-file=${shown(cluster.settingsFile(name))} src/main.ts gateway run`
+    `node_modules/.bin/node --env-file=${shown(cluster.settingsFile(name))} dist/main.js gateway run`
   const lines: ReadonlyArray<readonly [string, string]> = [
     ...(cluster.frontDoor === defaultFrontDoor
       ? []
@@ -107,7 +107,7 @@ export const replicaExited = (exit: ReplicaExit, settingsFile: string, color: bo
   return [
     color ? yellow(text) : text,
     `  log: ${shown(exit.logFile)}`,
-    `  start it again: node_modules/.bin/node --env-file=${shown(settingsFile)} src/main.ts gateway run`,
+    `  start it again: node_modules/.bin/node --env-file=${shown(settingsFile)} dist/main.js gateway run`,
   ].join("\n")
 }
 

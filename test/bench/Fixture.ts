@@ -12,6 +12,7 @@ import path from "node:path"
 import { Effect, Schedule, type Scope } from "effect"
 import { type ClientError, GatewayClient, type GatewayClientService } from "../../src/client/GatewayClient.ts"
 import { waitForPhase } from "../../src/client/Watch.ts"
+import { mainModule } from "../../src/domain/Installation.ts"
 import type { Sandbox } from "../../src/domain/Sandbox.ts"
 import * as SandboxFiles from "../../src/driver/SandboxFiles.ts"
 import * as LocalCluster from "../../src/local/LocalCluster.ts"
@@ -72,8 +73,6 @@ const settleMs = 60_000
 /** Sandboxes to try for a place; one in three has it. */
 const tries = 36
 const atOnce = 3
-
-const mainModule = path.join(import.meta.dirname, "../../src/main.ts")
 
 const profileFlags = (directory: string | undefined): ReadonlyArray<string> =>
   directory === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${path.resolve(directory)}`]

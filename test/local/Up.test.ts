@@ -3,13 +3,11 @@ import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
 import { afterEach, beforeEach, describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { mainModule } from "../../src/domain/Installation.ts"
 import * as Proc from "../../src/driver/Proc.ts"
 import { freeRange } from "../../src/local/Ports.ts"
-
-const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
 
 interface Ready {
   readonly frontDoor: string
@@ -23,7 +21,7 @@ class Up {
   readonly child: ChildProcess
   readonly exited: Promise<number | null>
   constructor(args: ReadonlyArray<string>) {
-    this.child = spawn(process.execPath, [main, ...args], {
+    this.child = spawn(process.execPath, [mainModule, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
       env: cleanEnvironment(),
     })
@@ -144,14 +142,14 @@ describe("holdfast up", { timeout: 240_000 }, () => {
     expect((await exec(ready.frontDoor, "echo", "here too")).stdout).toBe("here too\n")
 
     const settings = path.join(stateDir, "replicas", `${second.name}.env`)
-    const byHand = spawn(process.execPath, [`--env-file=${settings}`, main, "gateway", "run"], {
+    const byHand = spawn(process.execPath, [`--env-file=${settings}`, mainModule, "gateway", "run"], {
       stdio: "ignore",
     })
     await eventually(async () => (await exec(second.url, "echo", "back")).stdout === "back\n")
 
     const joining = spawn(
       process.execPath,
-      [`--env-file=${path.join(stateDir, "replicas/replica-4.env")}`, main, "gateway", "run"],
+      [`--env-file=${path.join(stateDir, "replicas/replica-4.env")}`, mainModule, "gateway", "run"],
       { stdio: "ignore" },
     )
     await eventually(async () => (await answeredBy(ready.frontDoor)) === "replica-4")

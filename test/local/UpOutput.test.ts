@@ -62,8 +62,8 @@ describe("UpOutput", () => {
   it("names the pid to kill and the command that brings the replica back", () => {
     const text = UpOutput.tryNext(cluster(postgres), false)
     expect(text).toContain("kill -9 102")
-    expect(text).toContain("--env-file=.holdfast/replicas/replica-2.env src/main.ts gateway run")
-    expect(text).toContain("--env-file=.holdfast/replicas/replica-3.env src/main.ts gateway run")
+    expect(text).toContain("--env-file=.holdfast/replicas/replica-2.env dist/main.js gateway run")
+    expect(text).toContain("--env-file=.holdfast/replicas/replica-3.env dist/main.js gateway run")
     expect(text).not.toContain("HOLDFAST_GATEWAY")
   })
 

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { mainModule } from "../../src/domain/Installation.ts"
 import { GatewayDouble } from "./GatewayDouble.ts"
 import { finish, isAlive, run, until } from "./SshHarness.ts"
 
@@ -23,10 +24,8 @@ afterEach(async () => {
   rmSync(workdir, { recursive: true, force: true })
 })
 
-const main = new URL("../../src/main.ts", import.meta.url).pathname
-
 const start = (env: Record<string, string> = {}, argv: ReadonlyArray<string> = ["sleep", "1000"]) => {
-  const child = spawn(process.execPath, [main, "supervisor", "--workdir", workdir, "--", ...argv], {
+  const child = spawn(process.execPath, [mainModule, "supervisor", "--workdir", workdir, "--", ...argv], {
     env: {
       PATH: process.env.PATH,
       HOME: workdir,

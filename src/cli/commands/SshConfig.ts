@@ -1,8 +1,8 @@
 import { homedir } from "node:os"
 import { resolve } from "node:path"
-import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
 import { fileProblem } from "../../client/transfer/TransferFailed.ts"
+import { installed } from "../../domain/Installation.ts"
 import { CliFailure } from "../Failure.ts"
 import { attempting, openGateway } from "../Gateway.ts"
 import { defaultGateway, type Globals, type Implementation } from "../Invocation.ts"
@@ -12,7 +12,7 @@ import { installSshConfig, renderSshConfig } from "../SshConfigBlock.ts"
 import { sshHostOf } from "../SshNames.ts"
 
 /** `bin/holdfast` of this installation. */
-const launcher = fileURLToPath(new URL("../../../bin/holdfast", import.meta.url))
+const launcher = installed("bin/holdfast")
 
 export const sshConfig: Implementation = (invocation) =>
   Effect.gen(function* () {

@@ -1,8 +1,9 @@
 /** Thousands of idle supervisors in one child process: what a gateway holds when nobody uses it. */
+
 import { type ChildProcess, spawn } from "node:child_process"
 import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
 import { Data, Duration, Effect, Schedule, type Scope } from "effect"
+import { installed } from "../../domain/Installation.ts"
 import { limits } from "../../domain/Limits.ts"
 import { insertFleet } from "./FleetRecords.ts"
 import { decodeReport, type FleetReport, type FleetSpec } from "./FleetSpec.ts"
@@ -29,7 +30,7 @@ export interface Fleet {
   ) => Effect.Effect<FleetReport, FleetFailed>
 }
 
-const program = fileURLToPath(new URL("FleetProgram.ts", import.meta.url))
+const program = installed("dist/FleetProgram.js")
 
 const nothing: FleetReport = { attached: 0, attaches: 0, failures: 0, lastFailure: "", residentBytes: 0 }
 
@@ -48,7 +49,7 @@ export const start = (options: FleetOptions): Effect.Effect<Fleet, FleetFailed, 
     )
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        spawn(process.execPath, ["--disable-warning=ExperimentalWarning", program, JSON.stringify(spec)], {
+        spawn(process.execPath, [program, JSON.stringify(spec)], {
           stdio: ["ignore", "pipe", "inherit"],
         }),
       ),

@@ -1,13 +1,14 @@
 /** The program of Server.ts as commands for a sandbox, which needs Node and nothing of Holdfast. */
 import { readFileSync } from "node:fs"
 import { stripTypeScriptTypes } from "node:module"
+import { installed } from "../../domain/Installation.ts"
 
 const textOf = (file: string): string =>
-  stripTypeScriptTypes(readFileSync(new URL(file, import.meta.url), "utf8"))
+  stripTypeScriptTypes(readFileSync(installed(`src/drill/${file}`), "utf8"))
 
 /** Both modules in one, without the import of one by the other. */
 const program = (): string =>
-  [textOf("../check/Content.ts").replace(/^export /gm, ""), textOf("Server.ts")]
+  [textOf("check/Content.ts").replace(/^export /gm, ""), textOf("sandbox/Server.ts")]
     .join("\n")
     .replace(/^import .* from "\.\..*$/gm, "")
 

@@ -3,9 +3,10 @@
  * in a network namespace of its own (Namespace.ts), so its rules concern nobody else. Each replica runs under a
  * group of its own: by it the kernel knows whose connection a packet belongs to.
  */
+
 import { execFileSync } from "node:child_process"
-import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
+import { mainModule } from "../../domain/Installation.ts"
 import { gatewayNodeFlags } from "../../domain/NodeFlags.ts"
 import { failed } from "../DrillError.ts"
 import { type Cut, type Links, database as postgres } from "./Site.ts"
@@ -16,7 +17,6 @@ const firstGroup = 61_000
 /** `replica-3` is 3. */
 const numberOf = (name: string): number => Number(/(\d+)$/.exec(name)?.[1] ?? 0)
 
-const mainModule = fileURLToPath(new URL("../../main.ts", import.meta.url))
 const underGroup = `exec setpriv --regid "$((${firstGroup} + \${HOLDFAST_NAME##*-}))" --clear-groups "$@"`
 
 /** Of a replica, so that its connections can be told from those of others. */

@@ -1,9 +1,7 @@
 import { execFile } from "node:child_process"
-import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "@effect/vitest"
 import { Schema } from "effect"
-
-const main = fileURLToPath(new URL("../../../src/main.ts", import.meta.url))
+import { mainModule } from "../../../src/domain/Installation.ts"
 
 const Count = Schema.Number
 /** The part of the scoreboard that is read here. */
@@ -38,7 +36,7 @@ interface Ended {
 
 const drill = (...args: ReadonlyArray<string>): Promise<Ended> =>
   new Promise((resolve) => {
-    const all = ["--disable-warning=ExperimentalWarning", main, "drill", ...args]
+    const all = ["--disable-warning=ExperimentalWarning", mainModule, "drill", ...args]
     execFile(process.execPath, all, { timeout: 100_000, killSignal: "SIGINT" }, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : error.code, stdout, stderr }),
     )
