@@ -479,9 +479,9 @@ export const limitsTable = {
   sharedStatements: [
     2,
     "statements",
-    "of one kind of shared read under way per replica: one is made while the other is answered, and the rest gathers",
+    "of one shared kind under way per replica: one is made while the other is answered, and the rest gathers",
   ],
-  sharedReads: [256, "records", "asked for by one shared statement: a millisecond or two of the database"],
+  sharedRequests: [256, "requests", "answered by one shared statement: a few milliseconds of the database"],
   databaseConnectMs: [900, "ms", "a caller learns within one second that the database is away"],
   databaseStatementMs: [900, "ms", "as above; every statement here touches few rows by index"],
   databaseCallMs: [950, "ms", "deadline of a store operation: the rest of the second is for the way back"],

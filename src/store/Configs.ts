@@ -27,7 +27,7 @@ import { Database } from "./Database.ts"
 import { type DraftChange, makeDraftWrites } from "./DraftWrites.ts"
 import { storable } from "./History.ts"
 import { makeWriteSetting, type SettingChange } from "./SettingWrite.ts"
-import { shared } from "./SharedReads.ts"
+import { shared } from "./SharedStatements.ts"
 import { guard, isMissingParent } from "./SqlErrors.ts"
 
 export { globalScope, HeadMoved } from "./ConfigRows.ts"
@@ -127,6 +127,7 @@ const make = Effect.gen(function* () {
 
   const heads = yield* shared<readonly [scope: string], Heads>({
     operation: "config read",
+    keyOf: (key) => key,
     one: (key) =>
       Effect.map(headsOfAll([key]), ([found]) => Option.map(Option.fromNullable(found), ([, both]) => both)),
     many: headsOfAll,
@@ -258,7 +259,7 @@ const make = Effect.gen(function* () {
     changedSince: (sinceMs, count) => changedSince(sinceMs, count).pipe(guard("config changes")),
     write: (change) => {
       const setting = database.dialect === "postgres" ? onlySetting(change) : undefined
-      return guard("config write")(setting === undefined ? writeInSteps(change) : writeSetting(setting))
+      return setting === undefined ? writeInSteps(change).pipe(guard("config write")) : writeSetting(setting)
     },
     policy: (scope, version) =>
       (version === 0

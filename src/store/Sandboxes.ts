@@ -18,7 +18,7 @@ import { Database } from "./Database.ts"
 import { fenceHolds, refuseStale } from "./Fenced.ts"
 import { makeHasLabel } from "./Labels.ts"
 import { decodeRows, encodeRow } from "./SandboxRow.ts"
-import { shared } from "./SharedReads.ts"
+import { shared } from "./SharedStatements.ts"
 import { guard } from "./SqlErrors.ts"
 import { refuseClosed, workspaceOpen } from "./WorkspaceContents.ts"
 
@@ -71,8 +71,9 @@ const make = Effect.gen(function* () {
   const first = (rows: Effect.Effect<ReadonlyArray<object>, SqlError>) =>
     Effect.map(Effect.flatMap(rows, decodeRows), (found) => Option.fromNullable(found[0]))
 
-  const getShared = yield* shared<readonly [id: string], Sandbox>({
+  const ofId = yield* shared<readonly [id: string], Sandbox>({
     operation: "sandbox get",
+    keyOf: (key) => key,
     one: ([id]) => first(sql`SELECT * FROM sandboxes WHERE id = ${id}`),
     many: (keys) =>
       sql`SELECT * FROM sandboxes WHERE id = ANY(${keys.map(([id]) => id)}::text[])`.pipe(
@@ -81,8 +82,9 @@ const make = Effect.gen(function* () {
       ),
   })
 
-  const getByNameShared = yield* shared<readonly [workspace: string, name: string], Sandbox>({
+  const ofName = yield* shared<readonly [workspace: string, name: string], Sandbox>({
     operation: "sandbox get",
+    keyOf: (key) => key,
     one: ([workspace, name]) =>
       first(sql`SELECT * FROM sandboxes WHERE workspace = ${workspace} AND name = ${name}`),
     many: (keys) =>
@@ -179,8 +181,8 @@ const make = Effect.gen(function* () {
 
   return Sandboxes.of({
     insert: (sandbox) => insert(sandbox).pipe(guard("sandbox insert")),
-    get: (id) => getShared([id]),
-    getByName: (workspace, name) => getByNameShared([workspace, name]),
+    get: (id) => ofId([id]),
+    getByName: (workspace, name) => ofName([workspace, name]),
     list: (query) => list(query).pipe(guard("sandbox list")),
     update: (next, fence) => update(next, fence).pipe(guard("sandbox update")),
     remove: (id, fence) => remove(id, fence).pipe(guard("sandbox remove")),

@@ -1,17 +1,18 @@
 /**
- * A changed setting of one sandbox as one statement, for Postgres. Settings are what is written most, and every such
- * write counts in the gateway's one row: as a transaction of several statements it would hold up all others for
- * several round trips. The row locks come in the order in which transactions take them: sandbox, head, counter.
+ * Changed settings of sandboxes, for Postgres: those that come at once by one statement. Settings are what is
+ * written most, and every such write counts in the gateway's one row, whose lock holds up all others until it is
+ * committed. Row locks come in the order in which transactions take them: sandboxes, heads, counter; and those of
+ * several sandboxes in the order of their ids.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
-import type { SqlError } from "@effect/sql/SqlError"
-import { Clock, Effect, Schema } from "effect"
-import type { ParseError } from "effect/ParseResult"
-import { type Conflict, concurrentModification, NotFound } from "../domain/Errors.ts"
+import { Clock, Effect, Option, Schema } from "effect"
+import { type Conflict, concurrentModification, NotFound, type Unavailable } from "../domain/Errors.ts"
 import { announcement } from "./Announce.ts"
 import { globalScope, type Head, HeadMoved, headColumns, noHead } from "./ConfigRows.ts"
 import { Database } from "./Database.ts"
 import { schemaName } from "./SchemaName.ts"
+import { shared } from "./SharedStatements.ts"
+import { guard } from "./SqlErrors.ts"
 
 export interface SettingChange {
   /** The sandbox's id. */
@@ -22,50 +23,77 @@ export interface SettingChange {
   readonly expectedResourceVersion: number
 }
 
-const Counter = Schema.Array(Schema.Struct({ settings_revision: Schema.Number }))
-
-const Versions = Schema.Array(Schema.Struct({ resource_version: Schema.Number }))
-
 /** All of it or nothing. Returns the counter of settings. */
 export type WriteSetting = (
   change: SettingChange,
-) => Effect.Effect<number, HeadMoved | Conflict | NotFound | SqlError | ParseError>
+) => Effect.Effect<number, HeadMoved | Conflict | NotFound | Unavailable>
+
+const Written = Schema.Array(Schema.Struct({ scope: Schema.String, settings_revision: Schema.Number }))
+const Versions = Schema.Array(Schema.Struct({ resource_version: Schema.Number }))
 
 export const makeWriteSetting: Effect.Effect<WriteSetting, never, SqlClient.SqlClient | Database> =
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const channel = schemaName((yield* Database).clusterId)
-    /** A new row of heads for each row of `source`. */
-    const insertFor = (source: string, row: Record<string, string | number | null>) => {
-      const columns = Object.keys(row).map((column) => sql`${sql(column)}`)
-      const values = Object.values(row).map((value) => sql`${value}`)
-      return sql`INSERT INTO config_heads (${sql.csv(columns)}) SELECT ${sql.csv(values)} FROM ${sql(source)}`
-    }
 
-    const statement = ({ scope, from, to, expectedResourceVersion }: SettingChange, nowMs: number) => {
-      const values = headColumns({ ...to, revision: from.revision + 1 }, nowMs)
-      const still =
-        expectedResourceVersion === 0 ? sql`` : sql`AND resource_version = ${expectedResourceVersion}`
-      // Each step reads what the one before it returned, so none is done without it. The lock of the first is on the
-      // sandbox as it is after all who were first, and so is the comparison.
-      return sql`WITH sandbox AS (
-          SELECT id FROM sandboxes WHERE id = ${scope} ${still} FOR NO KEY UPDATE
-        ), written AS (
-          ${insertFor("sandbox", { scope, sandbox_id: scope, settings_revision: 0, ...values })}
-          ON CONFLICT (scope) DO UPDATE SET ${sql.update(values, [])}
-          WHERE config_heads.revision = ${from.revision} RETURNING scope
-        ), advanced AS (
-          UPDATE sandboxes SET resource_version = resource_version + 1 FROM written WHERE id = written.scope
-        ), counted AS (
-          ${insertFor("written", { scope: globalScope, sandbox_id: null, settings_revision: 1, ...headColumns(noHead, nowMs) })}
-          ON CONFLICT (scope) DO UPDATE SET settings_revision = config_heads.settings_revision + 1
-          RETURNING settings_revision
-        )
-        SELECT settings_revision, pg_notify(${channel}, ${announcement("config", scope)}) FROM counted`.pipe(
-        Effect.flatMap(Schema.decodeUnknown(Counter)),
-        Effect.map(([row]) => row?.settings_revision),
+    // Each step reads what the one before it returned, so none is done without it. The locks of the first are on the
+    // sandboxes as they are after all who were first, and so is the comparison.
+    const statement = (asked: string, counter: ReturnType<typeof headColumns>) => sql`WITH asked AS (
+        SELECT * FROM json_to_recordset(${asked}::json) AS asked (scope text, expected bigint, told text,
+          revision bigint, changed_at_ms bigint, settings text, version bigint, policy text, policy_hash text,
+          draft_version bigint, analyzed_at_ms bigint)
+      ), sandbox AS (
+        SELECT sandboxes.id FROM sandboxes JOIN asked ON sandboxes.id = asked.scope
+        WHERE asked.expected IN (0, sandboxes.resource_version)
+        ORDER BY sandboxes.id FOR NO KEY UPDATE OF sandboxes
+      ), written AS (
+        INSERT INTO config_heads (scope, sandbox_id, settings_revision, revision, changed_at_ms, settings, version,
+          policy, policy_hash, draft_version, analyzed_at_ms)
+        SELECT id, id, 0, revision, changed_at_ms, settings, version,
+          policy, policy_hash, draft_version, analyzed_at_ms FROM sandbox JOIN asked ON asked.scope = sandbox.id
+        ON CONFLICT (scope) DO UPDATE SET revision = excluded.revision, changed_at_ms = excluded.changed_at_ms,
+          settings = excluded.settings, version = excluded.version, policy = excluded.policy,
+          policy_hash = excluded.policy_hash, draft_version = excluded.draft_version,
+          analyzed_at_ms = excluded.analyzed_at_ms
+        WHERE config_heads.revision = excluded.revision - 1 RETURNING scope
+      ), advanced AS (
+        UPDATE sandboxes SET resource_version = resource_version + 1 FROM written WHERE id = written.scope
+      ), counted AS (
+        INSERT INTO config_heads (scope, settings_revision, revision, changed_at_ms, settings, version, policy_hash,
+          draft_version, analyzed_at_ms)
+        SELECT ${globalScope}, count(*), ${counter.revision}, ${counter.changed_at_ms}, ${counter.settings},
+          ${counter.version}, ${counter.policy_hash}, ${counter.draft_version}, ${counter.analyzed_at_ms}
+        FROM written HAVING count(*) > 0
+        ON CONFLICT (scope) DO UPDATE SET
+          settings_revision = config_heads.settings_revision + excluded.settings_revision
+        RETURNING settings_revision
       )
-    }
+      SELECT scope, pg_notify(${channel}, asked.told),
+        settings_revision - count(*) OVER () + row_number() OVER (ORDER BY scope) AS settings_revision
+      FROM written JOIN asked USING (scope) CROSS JOIN counted`
+
+    const many = (changes: ReadonlyArray<SettingChange>) =>
+      Effect.gen(function* () {
+        const nowMs = yield* Clock.currentTimeMillis
+        const asked = changes.map(({ scope, from, to, expectedResourceVersion }) => ({
+          ...{ scope, expected: expectedResourceVersion, told: announcement("config", scope) },
+          ...headColumns({ ...to, revision: from.revision + 1 }, nowMs),
+        }))
+        const rows = yield* statement(JSON.stringify(asked), headColumns(noHead, nowMs))
+        const written = yield* Schema.decodeUnknown(Written)(rows)
+        return written.map(({ scope, settings_revision }) => [[scope], settings_revision] as const)
+      })
+
+    const write = yield* shared<SettingChange, number>({
+      operation: "config write",
+      keyOf: ({ scope }) => [scope],
+      one: (change) =>
+        Effect.map(many([change]), ([written]) =>
+          Option.map(Option.fromNullable(written), ([, count]) => count),
+        ),
+      many,
+      writes: true,
+    })
 
     /** Why nothing was written. */
     const refusal = ({ scope, expectedResourceVersion }: SettingChange) =>
@@ -78,11 +106,14 @@ export const makeWriteSetting: Effect.Effect<WriteSetting, never, SqlClient.SqlC
         return expectedResourceVersion !== 0 && expectedResourceVersion !== current
           ? concurrentModification("config update", current)
           : new HeadMoved({ current })
-      })
+      }).pipe(guard("config write"))
 
     return (change) =>
-      Effect.gen(function* () {
-        const written = yield* statement(change, yield* Clock.currentTimeMillis)
-        return written ?? (yield* Effect.flatMap(refusal(change), Effect.fail))
-      })
+      Effect.flatMap(
+        write(change),
+        Option.match({
+          onNone: () => Effect.flatMap(refusal(change), Effect.fail),
+          onSome: Effect.succeed,
+        }),
+      )
   })

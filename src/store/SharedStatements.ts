@@ -1,7 +1,7 @@
 /**
- * Reads that share statements: who asks while statements of the same kind are under way is answered by the next one,
- * together with all others who wait for it. A statement is sent after the last of its askers has asked, so each of
- * them sees whatever was committed before, by whichever replica. The more are asked at once the less each costs.
+ * Requests that share statements: who asks while statements of the same kind are under way is answered by the next
+ * one, together with all others who wait for it. A statement is sent after the last of its askers has asked, so each
+ * of them sees whatever was committed before, by whichever replica. The more ask at once the less each costs.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -15,22 +15,27 @@ import { guard } from "./SqlErrors.ts"
 /** What identifies a record: the values of its key's columns. */
 export type Key = ReadonlyArray<string>
 
-type Reading<A> = Effect.Effect<A, SqlError | ParseError>
+type Answering<A> = Effect.Effect<A, SqlError | ParseError>
 
-export interface SharedRead<K extends Key, A> {
+export interface SharedStatement<Request, A> {
   /** What the log calls it. */
   readonly operation: string
+  readonly keyOf: (request: Request) => Key
   /** Without sharing: in a transaction, which must see what it has written, and on SQLite, where it saves nothing. */
-  readonly one: (key: K) => Reading<Option.Option<A>>
-  /** Those that exist, by one statement. */
-  readonly many: (keys: ReadonlyArray<K>) => Reading<ReadonlyArray<readonly [key: K, found: A]>>
+  readonly one: (request: Request) => Answering<Option.Option<A>>
+  /** One statement for all; returns those that have an answer. */
+  readonly many: (
+    requests: ReadonlyArray<Request>,
+  ) => Answering<ReadonlyArray<readonly [key: Key, answer: A]>>
+  /** Each request is an act of its own: two of one key are never one, nor is one made again after a fault. */
+  readonly writes?: boolean
 }
 
-/** Found or not; fails with Unavailable within `databaseCallMs`. */
-export type Read<K extends Key, A> = (key: K) => Effect.Effect<Option.Option<A>, Unavailable>
+/** The answer, if there is one; fails with Unavailable within `databaseCallMs`. */
+export type Ask<Request, A> = (request: Request) => Effect.Effect<Option.Option<A>, Unavailable>
 
-interface Batch<K, A> {
-  readonly keys: Map<string, K>
+interface Batch<Request, A> {
+  readonly requests: Map<string, Request>
   readonly answers: Deferred.Deferred<ReadonlyMap<string, A>, Unavailable>
 }
 
@@ -45,30 +50,32 @@ const idOf = (key: Key): string => JSON.stringify(key)
 /** Postgres refuses such text as a parameter, so no record has it: one asker must not spoil the others' statement. */
 const isUnstorable = (key: Key): boolean => key.some((value) => value.includes("\0"))
 
-export const shared = <K extends Key, A>({
+export const shared = <Request, A>({
   operation,
+  keyOf,
   one,
   many,
-}: SharedRead<K, A>): Effect.Effect<Read<K, A>, never, Database> =>
+  writes = false,
+}: SharedStatement<Request, A>): Effect.Effect<Ask<Request, A>, never, Database> =>
   Effect.gen(function* () {
-    const alone: Read<K, A> = (key) => one(key).pipe(guard(operation))
+    const alone: Ask<Request, A> = (request) => one(request).pipe(guard(operation))
     const { dialect } = yield* Database
     if (dialect === "sqlite") return alone
     const runFork = Runtime.runFork(yield* Effect.runtime())
     const slots = yield* Effect.makeSemaphore(limits.sharedStatements)
     /** Takes further askers until its statement is sent. */
-    let open: Batch<K, A> | undefined
-    const close = (batch: Batch<K, A>): void => {
+    let open: Batch<Request, A> | undefined
+    const close = (batch: Batch<Request, A>): void => {
       if (open === batch) open = undefined
     }
 
-    const answer = (batch: Batch<K, A>) =>
+    const answer = (batch: Batch<Request, A>) =>
       endOfTurn.pipe(
         Effect.zipRight(
           slots.withPermits(1)(
             Effect.suspend(() => {
               close(batch)
-              return many([...batch.keys.values()])
+              return many([...batch.requests.values()])
               // A statement that is given up gives its slot to the next at once.
             }).pipe(Effect.disconnect),
           ),
@@ -79,13 +86,16 @@ export const shared = <K extends Key, A>({
         Effect.intoDeferred(batch.answers),
       )
 
-    const join = (id: string, key: K): Batch<K, A> => {
-      if (open !== undefined && open.keys.size < limits.sharedReads) {
-        open.keys.set(id, key)
+    const takes = ({ requests }: Batch<Request, A>, id: string): boolean =>
+      requests.size < limits.sharedRequests && !(writes && requests.has(id))
+
+    const join = (id: string, request: Request): Batch<Request, A> => {
+      if (open !== undefined && takes(open, id)) {
+        open.requests.set(id, request)
         return open
       }
-      const batch: Batch<K, A> = {
-        keys: new Map([[id, key]]),
+      const batch: Batch<Request, A> = {
+        requests: new Map([[id, request]]),
         answers: Deferred.unsafeMake(FiberId.none),
       }
       open = batch
@@ -94,21 +104,21 @@ export const shared = <K extends Key, A>({
       return batch
     }
 
-    const together: Read<K, A> = (key) =>
+    const together: Ask<Request, A> = (request) =>
       Effect.suspend(() => {
-        const id = idOf(key)
-        return Effect.map(Deferred.await(join(id, key).answers), (found) =>
+        const id = idOf(keyOf(request))
+        return Effect.map(Deferred.await(join(id, request).answers), (found) =>
           Option.fromNullable(found.get(id)),
         )
-      }).pipe(
-        // One record that cannot be read is no fault of those who asked for others.
-        Effect.catchAllDefect(() => alone(key)),
-      )
+      })
+    // One record that cannot be read is no fault of those who asked for others.
+    const isolated: Ask<Request, A> = (request) =>
+      writes ? together(request) : Effect.catchAllDefect(together(request), () => alone(request))
 
-    return (key) =>
-      isUnstorable(key)
+    return (request) =>
+      isUnstorable(keyOf(request))
         ? Effect.succeedNone
         : Effect.flatMap(Effect.serviceOption(SqlClient.TransactionConnection), (transaction) =>
-            Option.isSome(transaction) ? alone(key) : together(key),
+            Option.isSome(transaction) ? alone(request) : isolated(request),
           )
   })

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest"
 import { limits } from "../../src/domain/Limits.ts"
 import { Database } from "../../src/store/Database.ts"
 import { Sandboxes } from "../../src/store/Sandboxes.ts"
-import { type Key, shared } from "../../src/store/SharedReads.ts"
+import { type Key, shared } from "../../src/store/SharedStatements.ts"
 import { aSandbox, runWith, storeKit } from "../kit/Stores.ts"
 
 type Name = readonly [name: string]
@@ -18,6 +18,7 @@ const tableOf = (rows: Map<string, number>) => {
   const asked: Array<{ readonly keys: ReadonlyArray<Key>; readonly letGo: Effect.Effect<unknown> }> = []
   const read = shared<Name, number>({
     operation: "test read",
+    keyOf: (name) => name,
     one: ([name]) => Effect.succeed(Option.fromNullable(rows.get(name))),
     many: (keys) =>
       Effect.gen(function* () {
@@ -36,7 +37,7 @@ const tableOf = (rows: Map<string, number>) => {
   return { asked, read, until }
 }
 
-describe("shared reads on postgres", () => {
+describe("shared statements on postgres", () => {
   const kit = storeKit("postgres")
 
   it("answers all who ask in one turn by one statement, each with its own record", () =>
@@ -113,6 +114,7 @@ describe("shared reads on postgres", () => {
         const unreadable = new SqlError({ cause: new Error("a row of another world") })
         const read = yield* shared<Name, string>({
           operation: "test read",
+          keyOf: (name) => name,
           one: ([name]) => (name === "bad" ? Effect.fail(unreadable) : Effect.succeed(Option.some(name))),
           many: () => Effect.fail(unreadable),
         })
