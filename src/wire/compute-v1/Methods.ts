@@ -1,6 +1,6 @@
 /** The compute-driver contract: the twelve methods that a gateway calls. */
 import type { ComputeReference, ComputeRequest, DriverCapabilities } from "../../domain/Compute.ts"
-import { called } from "../grpc/Protobuf.ts"
+import { called, empty, nothing } from "../grpc/Protobuf.ts"
 import { ComputeDriver } from "./Generated.ts"
 import {
   eventFromWire,
@@ -12,8 +12,6 @@ import {
 
 const { method } = ComputeDriver
 
-const nothing = (_: undefined) => ({})
-const ignored = (): void => undefined
 const whole = (sandbox: ComputeRequest) => ({ sandbox: requestToWire(sandbox) })
 const reference = ({ id, name }: ComputeReference) => ({ sandboxId: id, sandboxName: name })
 const named = (workspace: string) => ({ workspace })
@@ -23,7 +21,7 @@ export const contract: string = ComputeDriver.typeName
 
 export const getCapabilities = called(
   method.getCapabilities,
-  nothing,
+  empty,
   ({ driverName, driverVersion, defaultImage, gatewayManagesLifecycle }): DriverCapabilities => ({
     driverName,
     driverVersion,
@@ -34,19 +32,19 @@ export const getCapabilities = called(
 
 export const getListenerRequirements = called(
   method.getGatewayListenerRequirements,
-  nothing,
+  empty,
   ({ requirements }) => requirements.map(requirementFromWire),
 )
 
-export const validateSandbox = called(method.validateSandboxCreate, whole, ignored)
-export const createSandbox = called(method.createSandbox, whole, ignored)
-export const startSandbox = called(method.startSandbox, reference, ignored)
-export const stopSandbox = called(method.stopSandbox, reference, ignored)
+export const validateSandbox = called(method.validateSandboxCreate, whole, nothing)
+export const createSandbox = called(method.createSandbox, whole, nothing)
+export const startSandbox = called(method.startSandbox, reference, nothing)
+export const stopSandbox = called(method.stopSandbox, reference, nothing)
 export const deleteSandbox = called(method.deleteSandbox, reference, ({ deleted }) => deleted)
 export const getSandbox = called(method.getSandbox, reference, ({ sandbox }) => presentSandbox(sandbox))
-export const listSandboxes = called(method.listSandboxes, nothing, ({ sandboxes }) =>
+export const listSandboxes = called(method.listSandboxes, empty, ({ sandboxes }) =>
   sandboxes.map(sandboxFromWire),
 )
-export const watchSandboxes = called(method.watchSandboxes, nothing, eventFromWire)
-export const ensureWorkspace = called(method.ensureWorkspace, named, ignored)
-export const deleteWorkspace = called(method.deleteWorkspace, named, ignored)
+export const watchSandboxes = called(method.watchSandboxes, empty, eventFromWire)
+export const ensureWorkspace = called(method.ensureWorkspace, named, nothing)
+export const deleteWorkspace = called(method.deleteWorkspace, named, nothing)

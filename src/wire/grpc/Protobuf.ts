@@ -22,3 +22,12 @@ export const called = <I extends DescMessage, O extends DescMessage, Request, Re
   encodeRequest: (request) => encodeMessage(method.input, toWire(request)),
   decodeResponse: (bytes) => fromWire(decodeMessage(method.output, bytes)),
 })
+
+/** For messages that are values of the domain as they stand. */
+export const same = <A>(value: A): A => value
+
+/** For messages in which nothing is said. */
+export const nothing = (): void => undefined
+
+/** Says nothing. */
+export const empty = () => ({})

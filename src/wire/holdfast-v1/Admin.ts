@@ -7,7 +7,7 @@ import type {
   ReplicaStatus,
   SandboxPlace,
 } from "../../domain/Cluster.ts"
-import { called, served } from "../grpc/Protobuf.ts"
+import { called, nothing, same, served } from "../grpc/Protobuf.ts"
 import {
   Admin,
   type DrainReplicaResponse,
@@ -19,9 +19,6 @@ import {
 export type AdminMethod = keyof typeof Admin.method
 
 const { method } = Admin
-
-const nothing = (): void => undefined
-const same = <A>(value: A): A => value
 
 const replicaOf = (replica: Replica): ReplicaStatus => ({
   ...replica,

@@ -11,7 +11,7 @@ import type {
   SandboxConfig,
   SettingValue,
 } from "../../domain/SandboxConfig.ts"
-import { called, served } from "../grpc/Protobuf.ts"
+import { called, empty, nothing, same, served } from "../grpc/Protobuf.ts"
 import {
   type GetGatewayConfigResponse,
   type GetSandboxConfigResponse,
@@ -38,10 +38,6 @@ import {
 } from "./PolicyMessages.ts"
 
 const { method } = OpenShell
-
-const nothing = (): void => undefined
-const empty = () => ({})
-const same = <A>(value: A): A => value
 
 const mapped = <A, B>(map: Readonly<Record<string, A>>, change: (value: A) => B): Record<string, B> =>
   Object.fromEntries(Object.entries(map).map(([key, value]) => [key, change(value)]))

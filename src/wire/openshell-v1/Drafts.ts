@@ -17,15 +17,11 @@ import type {
   ReviewedChunk,
   SandboxRef,
 } from "../../domain/DraftPolicy.ts"
-import { called, served } from "../grpc/Protobuf.ts"
+import { called, empty, nothing, same, served } from "../grpc/Protobuf.ts"
 import { type DraftHistoryEntry, OpenShell, type PolicyChunk } from "./Generated.ts"
 import { countOf, policyOf, policyToWire, ruleOf, ruleToWire } from "./PolicyMessages.ts"
 
 const { method } = OpenShell
-
-const empty = () => ({})
-const nothing = (): void => undefined
-const same = <A>(value: A): A => value
 
 const proposedOf = (chunk: PolicyChunk): ProposedChunk => ({
   ruleName: chunk.ruleName,

@@ -1,11 +1,9 @@
 /** Health and identity (contract 2.1). */
 import type { CurrentUser, GatewayInfo, Health, SeenHealth } from "../../domain/Identity.ts"
-import { called, served } from "../grpc/Protobuf.ts"
+import { called, empty, nothing, served } from "../grpc/Protobuf.ts"
 import { OpenShell, ServiceStatus } from "./Generated.ts"
 
 const { method } = OpenShell
-
-const nothing = (): void => undefined
 
 export const identity = {
   health: served(method.health, nothing, ({ version }: Health) => ({
@@ -35,8 +33,6 @@ const statuses: { readonly [S in ServiceStatus]: SeenHealth["status"] } = {
   [ServiceStatus.DEGRADED]: "degraded",
   [ServiceStatus.UNHEALTHY]: "unhealthy",
 }
-
-const empty = (_: undefined) => ({})
 
 export const identityCalls = {
   health: called(

@@ -7,14 +7,11 @@ import type {
   RouteSet,
   SeenRoute,
 } from "../../domain/Inference.ts"
-import { called, served } from "../grpc/Protobuf.ts"
+import { called, nothing, same, served } from "../grpc/Protobuf.ts"
 import { Inference } from "./Generated.ts"
 import { numberOf } from "./ProviderMessages.ts"
 
 const { method } = Inference
-
-const same = <A>(value: A): A => value
-const nothing = (): void => undefined
 
 const routeToWire = (route: InferenceRoute) => ({
   providerName: route.providerName,

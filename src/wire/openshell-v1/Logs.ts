@@ -2,7 +2,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf"
 import type { LogLine } from "../../domain/Sandbox.ts"
 import type { LogQuery, PushedLines, WatchEvent, WatchQuery } from "../../domain/SandboxRequests.ts"
-import { called, served } from "../grpc/Protobuf.ts"
+import { called, nothing, served } from "../grpc/Protobuf.ts"
 import {
   type GetSandboxLogsRequest,
   OpenShell,
@@ -86,8 +86,6 @@ const watchEventOf = ({ payload }: SandboxStreamEvent): WatchEvent => {
       return { _tag: "Unknown" }
   }
 }
-
-const nothing = (): void => undefined
 
 export const logs = {
   get: served(method.getSandboxLogs, logQueryOf, (lines: ReadonlyArray<LogLine>) => ({

@@ -11,7 +11,7 @@ import type {
   ProviderProfile,
   SeenProfile,
 } from "../../domain/ProviderProfile.ts"
-import { called, served } from "../grpc/Protobuf.ts"
+import { called, empty, nothing, same, served } from "../grpc/Protobuf.ts"
 import * as Wire from "./Generated.ts"
 
 const { method } = Wire.OpenShell
@@ -69,10 +69,6 @@ const draftOf = ({ profile, source }: Wire.ProviderProfileImportItem): ProfileDr
   endpoints: profile?.endpoints ?? [],
 })
 
-const same = <A>(value: A): A => value
-const ignored = (_: unknown): void => undefined
-const nothing = (_: never) => ({})
-
 export const profiles = {
   list: served(method.listProviderProfiles, same<ProfilePage>, (found: ReadonlyArray<ProviderProfile>) => ({
     profiles: found.map(profileToWire),
@@ -88,9 +84,9 @@ export const profiles = {
       valid: diagnostics.every(({ severity }) => severity !== "error"),
     }),
   ),
-  import: served(method.importProviderProfiles, ignored, nothing),
-  update: served(method.updateProviderProfiles, ignored, nothing),
-  delete: served(method.deleteProviderProfile, ignored, nothing),
+  import: served(method.importProviderProfiles, nothing, empty),
+  update: served(method.updateProviderProfiles, nothing, empty),
+  delete: served(method.deleteProviderProfile, nothing, empty),
 }
 
 export const profileCalls = {

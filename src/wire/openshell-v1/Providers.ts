@@ -14,7 +14,7 @@ import type {
   EnvironmentQuery,
   ProviderEnvironment,
 } from "../../domain/ProviderEnvironment.ts"
-import { called, served } from "../grpc/Protobuf.ts"
+import { called, empty, nothing, same, served } from "../grpc/Protobuf.ts"
 import { type AttachSandboxProviderRequest, OpenShell } from "./Generated.ts"
 import {
   fieldsOf,
@@ -28,9 +28,6 @@ import { sandboxToWire } from "./SandboxMessages.ts"
 
 const { method } = OpenShell
 
-const same = <A>(value: A): A => value
-const ignored = (_: unknown): void => undefined
-const nothing = (_: never) => ({})
 const answered = (provider: Provider) => ({ provider: providerToWire(provider) })
 const page = (found: ReadonlyArray<Provider>) => ({ providers: found.map(providerToWire) })
 
@@ -80,9 +77,9 @@ export const providers = {
     same<RefreshQuery>,
     (found: ReadonlyArray<RefreshStatus>) => ({ credentials: found.map(refreshStatusToWire) }),
   ),
-  configureRefresh: served(method.configureProviderRefresh, ignored, nothing),
-  rotateCredential: served(method.rotateProviderCredential, ignored, nothing),
-  deleteRefresh: served(method.deleteProviderRefresh, ignored, nothing),
+  configureRefresh: served(method.configureProviderRefresh, nothing, empty),
+  rotateCredential: served(method.rotateProviderCredential, nothing, empty),
+  deleteRefresh: served(method.deleteProviderRefresh, nothing, empty),
 
   ofSandbox: served(
     method.listSandboxProviders,

@@ -2,7 +2,7 @@
 import { Internal, InvalidArgument } from "../../domain/Errors.ts"
 import type { Sandbox } from "../../domain/Sandbox.ts"
 import type { NewSandbox, SandboxName, SandboxQuery } from "../../domain/SandboxRequests.ts"
-import { called, served } from "../grpc/Protobuf.ts"
+import { called, same, served } from "../grpc/Protobuf.ts"
 import { type CreateSandboxRequest, OpenShell, type SandboxResponse } from "./Generated.ts"
 import { sandboxOf, sandboxToWire, specOf, specToWire } from "./SandboxMessages.ts"
 
@@ -14,7 +14,6 @@ const newSandboxOf = (request: CreateSandboxRequest): NewSandbox => {
   return { name, workspace, labels, annotations, spec: specOf(request.spec) }
 }
 
-const same = <A>(value: A): A => value
 const responseOf = (sandbox: Sandbox) => ({ sandbox: sandboxToWire(sandbox) })
 
 /** Throws Internal for a response without a sandbox. */

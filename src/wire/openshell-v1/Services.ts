@@ -8,12 +8,10 @@ import {
   type ServiceName,
   type ServiceQuery,
 } from "../../domain/Service.ts"
-import { called, served } from "../grpc/Protobuf.ts"
+import { called, same, served } from "../grpc/Protobuf.ts"
 import { OpenShell, type ServiceEndpointResponse } from "./Generated.ts"
 
 const { method } = OpenShell
-
-const same = <A>(value: A): A => value
 
 const endpointToWire = (endpoint: ServiceEndpoint) => ({
   metadata: {

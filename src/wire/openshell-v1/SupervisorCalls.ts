@@ -1,13 +1,9 @@
 /** What supervisors ask besides their session: exit, environment, tokens (contract 2.1, 2.3, 2.7). */
 import type { IssuedToken, MainExit, ProviderVariables } from "../../domain/SupervisorCalls.ts"
-import { called, served } from "../grpc/Protobuf.ts"
+import { called, empty, nothing, same, served } from "../grpc/Protobuf.ts"
 import { OpenShell } from "./Generated.ts"
 
 const { method } = OpenShell
-
-const nothing = (): void => undefined
-const empty = (_: undefined) => ({})
-const same = <A>(value: A): A => value
 
 export const supervisorMethods = {
   reportExit: served(method.reportMainProcessExit, same<MainExit>, empty),

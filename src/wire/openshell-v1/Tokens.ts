@@ -1,12 +1,10 @@
 /** Tokens of sandboxes (contract 2.1). */
 import type { IssuedToken, RefreshedToken, TokenRefresh } from "../../domain/SupervisorCalls.ts"
-import { served } from "../grpc/Protobuf.ts"
+import { nothing, same, served } from "../grpc/Protobuf.ts"
 import { OpenShell } from "./Generated.ts"
 
 const { method } = OpenShell
 
-const same = <A>(value: A): A => value
-const nothing = (): void => undefined
 const toWire = ({ token, expiresAtMs }: IssuedToken) => ({ token, expiresAtMs: BigInt(expiresAtMs) })
 
 export const tokens = {

@@ -12,7 +12,7 @@ import {
   type WorkspaceRole,
   type WorkspacesQuery,
 } from "../../domain/Workspace.ts"
-import { called, served } from "../grpc/Protobuf.ts"
+import { called, same, served } from "../grpc/Protobuf.ts"
 import * as Wire from "./Generated.ts"
 
 const { method } = Wire.OpenShell
@@ -90,7 +90,6 @@ const newMemberOf = (request: Wire.AddWorkspaceMemberRequest): NewMember => {
   return { ...memberNameOf(request), ...(role === undefined ? {} : { role }) }
 }
 
-const same = <A>(value: A): A => value
 const named = ({ name }: { readonly name: string }): string => name
 const answered = (workspace: Workspace) => ({ workspace: workspaceToWire(workspace) })
 
