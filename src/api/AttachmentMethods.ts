@@ -1,7 +1,7 @@
 /** Providers of a sandbox: list, attach, detach; and the environment that they give it. */
 import { Clock, Effect, Option, Schedule } from "effect"
 import { CredentialVault, placeOf } from "../auth/CredentialVault.ts"
-import { Conflict, concurrentModification, InvalidArgument, NotFound } from "../domain/Errors.ts"
+import { Conflict, concurrentModification, type InvalidArgument, NotFound } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import type { Attachment, AttachmentChange, ProviderName } from "../domain/Provider.ts"
 import { compose, type EnvironmentQuery, type ProviderEnvironment } from "../domain/ProviderEnvironment.ts"
@@ -15,8 +15,7 @@ import type { Caller } from "./Lookup.ts"
 import { sandboxById, sandboxByName } from "./Lookup.ts"
 import { unary } from "./Operation.ts"
 import { requireAttachable, together } from "./ProviderAttachment.ts"
-
-const refuse = (message: string) => new InvalidArgument({ message })
+import { refuse } from "./Validate.ts"
 
 const sandboxOf = (caller: Caller, name: string, workspace: string) =>
   name === "" ? Effect.fail(refuse("sandbox_name is required")) : sandboxByName(caller, name, workspace)

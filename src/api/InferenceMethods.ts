@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto"
 import { Clock, Effect, Option } from "effect"
 import { CredentialVault, placeOf } from "../auth/CredentialVault.ts"
-import { FailedPrecondition, InvalidArgument, NotFound } from "../domain/Errors.ts"
+import { FailedPrecondition, type InvalidArgument, NotFound } from "../domain/Errors.ts"
 import {
   type InferenceBundle,
   type InferenceRoute,
@@ -24,8 +24,8 @@ import { unary } from "./Operation.ts"
 import { sandboxOf } from "./Principal.ts"
 import { providerMissing } from "./ProviderAttachment.ts"
 import { refusalOfBaseUrl, refusalOfModel } from "./ProviderValidation.ts"
+import { refuse } from "./Validate.ts"
 
-const refuse = (message: string) => new InvalidArgument({ message })
 const broken = (message: string) => new FailedPrecondition({ message })
 
 const routeNameOf = (name: string): Effect.Effect<RouteName, InvalidArgument> => {

@@ -5,7 +5,7 @@ import { CredentialVault, placeOf } from "../auth/CredentialVault.ts"
 import {
   concurrentModification,
   FailedPrecondition,
-  InvalidArgument,
+  type InvalidArgument,
   NotFound,
   type Unavailable,
   Unimplemented,
@@ -30,16 +30,14 @@ import { changed } from "./ProviderChange.ts"
 import { refusalOfProvider } from "./ProviderValidation.ts"
 import * as Validate from "./Validate.ts"
 
-const refuse = (message: string) => new InvalidArgument({ message })
-
 const required = ({ provider }: ProviderDraft): Effect.Effect<ProviderFields, InvalidArgument> =>
-  provider === undefined ? refuse("provider is required") : Effect.succeed(provider)
+  provider === undefined ? Validate.refuse("provider is required") : Effect.succeed(provider)
 
 const valid = (fields: ProviderFields): Effect.Effect<void, InvalidArgument> => {
   const refusal = refusalOfProvider(fields)
   return refusal === undefined
     ? Validate.metadata(fields.labels, fields.annotations)
-    : Effect.fail(refuse(refusal))
+    : Effect.fail(Validate.refuse(refusal))
 }
 
 /** Sealed for the row of that id. */
@@ -93,7 +91,7 @@ const named = (
 
 const get = unary(access.getProvider, ({ name, workspace }: ProviderName, caller) =>
   name === ""
-    ? refuse("name is required")
+    ? Validate.refuse("name is required")
     : Effect.flatMap(inWorkspace(caller, workspace), (known) => named(known, name)),
 )
 
@@ -128,12 +126,12 @@ const agreeWithHolders = (provider: StoredProvider) =>
 const update = unary(access.updateProvider, (draft: ProviderDraft, caller) =>
   Effect.gen(function* () {
     const given = yield* required(draft)
-    if (given.name === "") return yield* refuse("provider.name is required")
+    if (given.name === "") return yield* Validate.refuse("provider.name is required")
     const workspace = yield* inWorkspace(caller, draft.workspace)
     const stored = yield* named(workspace, given.name)
     const { resourceVersion } = stored
     if (given.type !== "" && given.type !== stored.type)
-      return yield* refuse("provider.type cannot be changed")
+      return yield* Validate.refuse("provider.type cannot be changed")
     if (given.resourceVersion !== 0 && given.resourceVersion !== resourceVersion)
       return yield* concurrentModification("provider update", resourceVersion)
     const vault = yield* CredentialVault
@@ -154,7 +152,7 @@ const update = unary(access.updateProvider, (draft: ProviderDraft, caller) =>
 
 const remove = unary(access.deleteProvider, ({ name, workspace }: ProviderName, caller) =>
   Effect.gen(function* () {
-    if (name === "") return yield* refuse("name is required")
+    if (name === "") return yield* Validate.refuse("name is required")
     const known = yield* inWorkspace(caller, workspace)
     const providers = yield* Providers
     const attachments = yield* Attachments
@@ -175,7 +173,7 @@ const remove = unary(access.deleteProvider, ({ name, workspace }: ProviderName, 
 /** Credentials are renewed by whoever updates the provider. */
 const refreshStatus = unary(access.getProviderRefreshStatus, (query: RefreshQuery, caller) =>
   Effect.gen(function* () {
-    if (query.provider === "") return yield* refuse("provider is required")
+    if (query.provider === "") return yield* Validate.refuse("provider is required")
     const provider = yield* named(yield* inWorkspace(caller, query.workspace), query.provider)
     const keys = provider.credentialKeys.filter((key) => ["", key].includes(query.credentialKey))
     if (query.credentialKey !== "" && keys.length === 0)

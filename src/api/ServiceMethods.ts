@@ -1,6 +1,6 @@
 /** Services: expose a port of a sandbox, look at what is exposed, take it back. */
 import { Effect, Option } from "effect"
-import { InvalidArgument, NotFound } from "../domain/Errors.ts"
+import { NotFound } from "../domain/Errors.ts"
 import type {
   ExposedService,
   NewService,
@@ -14,9 +14,7 @@ import { openShellAccess as access } from "./Access.ts"
 import { inWorkspace, listedWorkspace, sandboxByName } from "./Lookup.ts"
 import { unary } from "./Operation.ts"
 import { ServiceSettings } from "./ServiceSettings.ts"
-import { pageLimit, unfiltered } from "./Validate.ts"
-
-const refuse = (message: string) => new InvalidArgument({ message })
+import { pageLimit, refuse, unfiltered } from "./Validate.ts"
 
 const maxPort = 65_535
 

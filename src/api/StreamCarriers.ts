@@ -1,15 +1,14 @@
 /** What a client says of a relay: where it is to end, and the resumable stream that it is to carry. */
 import { Effect } from "effect"
-import { InvalidArgument } from "../domain/Errors.ts"
+import type { InvalidArgument } from "../domain/Errors.ts"
 import type { ForwardStart } from "../domain/Forward.ts"
 import type { RelayTarget, StreamCarrier } from "../domain/Sandbox.ts"
 import type { Principal } from "./Principal.ts"
+import { refuse } from "./Validate.ts"
 
 /** SHA-256 */
 const keyBytes = 32
 const loopback = /^(127(\.\d{1,3}){3}|::1|\[::1\]|localhost)$/i
-
-const refuse = (message: string) => Effect.fail(new InvalidArgument({ message }))
 
 /** The target of a forward, with the refusals of wire contract 1.3 in their order. */
 export const targetOf = ({

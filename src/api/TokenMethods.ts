@@ -2,7 +2,7 @@
 import { Clock, Effect, Redacted } from "effect"
 import { ExtensionTokens } from "../auth/ExtensionTokens.ts"
 import { SandboxTokens } from "../auth/SandboxTokens.ts"
-import { FailedPrecondition, InvalidArgument, PermissionDenied } from "../domain/Errors.ts"
+import { FailedPrecondition, PermissionDenied } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import type { Sandbox } from "../domain/Sandbox.ts"
 import type { ExtensionCredential, RefreshedToken, TokenRefresh } from "../domain/SupervisorCalls.ts"
@@ -12,8 +12,7 @@ import { Extensions } from "./Extensions.ts"
 import { sandboxById } from "./Lookup.ts"
 import { unary } from "./Operation.ts"
 import { sandboxOf } from "./Principal.ts"
-
-const refuse = (message: string) => new InvalidArgument({ message })
+import { refuse } from "./Validate.ts"
 
 /**
  * For a pod that has nothing but its Kubernetes account. Such a token is not one of the gateway's own, so that

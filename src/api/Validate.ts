@@ -9,7 +9,9 @@ import { createdPolicy } from "../policy/OwnHead.ts"
 
 type Check = Effect.Effect<void, InvalidArgument>
 
-const refuse = (message: string): Check => Effect.fail(new InvalidArgument({ message }))
+/** A request that is wrong, whoever sends it. */
+export const refuse = (message: string) => new InvalidArgument({ message })
+
 const bytes = (text: string) => Buffer.byteLength(text, "utf8")
 /** The first check that refuses decides. */
 const all = (...checks: ReadonlyArray<Check>): Check => Effect.all(checks, { discard: true })
@@ -142,8 +144,6 @@ export const metadata = (
   annotationMap: Readonly<Record<string, string>>,
 ): Check => all(labels(labelMap), annotations(annotationMap))
 
-const refuseSelector = (message: string) => Effect.fail(new InvalidArgument({ message }))
-
 /** `k=v,k2=v2`, equality only. */
 export const labelSelector = (
   text: string,
@@ -151,15 +151,14 @@ export const labelSelector = (
   if (text.trim() === "") return Effect.succeed([])
   const pairs = text.split(",").map((pair) => pair.split("="))
   if (pairs.length > limits.labelSelectorPairs)
-    return refuseSelector(`label_selector exceeds ${limits.labelSelectorPairs} pairs`)
+    return refuse(`label_selector exceeds ${limits.labelSelectorPairs} pairs`)
   const parsed: Array<readonly [string, string]> = []
   for (const [key, value, ...rest] of pairs) {
     if (key === undefined || value === undefined || rest.length > 0)
-      return refuseSelector(`invalid label_selector '${text}': expected key=value pairs`)
-    if (!labelKey.test(key.trim()))
-      return refuseSelector(`invalid label key '${key.trim()}' in label_selector`)
+      return refuse(`invalid label_selector '${text}': expected key=value pairs`)
+    if (!labelKey.test(key.trim())) return refuse(`invalid label key '${key.trim()}' in label_selector`)
     if (!labelValue.test(value.trim()))
-      return refuseSelector(`invalid value of label '${key.trim()}' in label_selector`)
+      return refuse(`invalid value of label '${key.trim()}' in label_selector`)
     parsed.push([key.trim(), value.trim()])
   }
   return Effect.succeed(parsed)

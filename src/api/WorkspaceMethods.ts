@@ -1,6 +1,6 @@
 /** Workspaces, and who belongs to them. */
 import { Effect, Option } from "effect"
-import { InvalidArgument, PermissionDenied } from "../domain/Errors.ts"
+import { type InvalidArgument, PermissionDenied } from "../domain/Errors.ts"
 import type {
   MemberName,
   MembersQuery,
@@ -17,11 +17,9 @@ import { unary } from "./Operation.ts"
 import { isPlatformAdmin } from "./Principal.ts"
 import * as Validate from "./Validate.ts"
 
-const refuse = (message: string) => new InvalidArgument({ message })
-
 const create = unary(access.createWorkspace, ({ name, labels }: NewWorkspace) =>
   Effect.gen(function* () {
-    if (name === "") return yield* refuse("name is required")
+    if (name === "") return yield* Validate.refuse("name is required")
     yield* Validate.objectName(name)
     yield* Validate.labels(labels)
     return yield* (yield* Workspaces).create(name, labels)
@@ -29,7 +27,7 @@ const create = unary(access.createWorkspace, ({ name, labels }: NewWorkspace) =>
 )
 
 const get = unary(access.getWorkspace, (name: string, caller) =>
-  name === "" ? refuse("name is required") : knownWorkspace(caller, name),
+  name === "" ? Validate.refuse("name is required") : knownWorkspace(caller, name),
 )
 
 const list = unary(access.listWorkspaces, (query: WorkspacesQuery, { principal }) =>
@@ -49,7 +47,7 @@ const list = unary(access.listWorkspaces, (query: WorkspacesQuery, { principal }
 
 const remove = unary(access.deleteWorkspace, (name: string) =>
   Effect.gen(function* () {
-    if (name === "") return yield* refuse("name is required")
+    if (name === "") return yield* Validate.refuse("name is required")
     const workspaces = yield* Workspaces
     yield* workspaces.terminate(name)
     return yield* endWorkspace(name)
@@ -57,13 +55,15 @@ const remove = unary(access.deleteWorkspace, (name: string) =>
 )
 
 const subjectOf = ({ subject }: MemberName): Effect.Effect<string, InvalidArgument> =>
-  subject === "" ? refuse("principal_subject is required") : Effect.as(Validate.subject(subject), subject)
+  subject === ""
+    ? Validate.refuse("principal_subject is required")
+    : Effect.as(Validate.subject(subject), subject)
 
 const addMember = unary(access.addWorkspaceMember, (request: NewMember, caller) =>
   Effect.gen(function* () {
     const subject = yield* subjectOf(request)
     const { role } = request
-    if (role === undefined) return yield* refuse("role is required")
+    if (role === undefined) return yield* Validate.refuse("role is required")
     const workspace = yield* inWorkspace(caller, request.workspace)
     if (role === "admin" && !isPlatformAdmin(caller.principal))
       return yield* new PermissionDenied({
