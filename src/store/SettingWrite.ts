@@ -37,14 +37,19 @@ export const makeWriteSetting: Effect.Effect<WriteSetting, never, SqlClient.SqlC
     const channel = schemaName((yield* Database).clusterId)
 
     // Each step reads what the one before it returned, so none is done without it. The locks of the first are on the
-    // sandboxes as they are after all who were first, and so is the comparison.
-    const statement = (asked: string, counter: ReturnType<typeof headColumns>) => sql`WITH asked AS (
+    // sandboxes as they are after all who were first, and so is the comparison. Their ids are given once more as a
+    // list: of that the planner knows the length, and looks them up by index.
+    const statement = (
+      scopes: ReadonlyArray<string>,
+      asked: string,
+      counter: ReturnType<typeof headColumns>,
+    ) => sql`WITH asked AS (
         SELECT * FROM json_to_recordset(${asked}::json) AS asked (scope text, expected bigint, told text,
           revision bigint, changed_at_ms bigint, settings text, version bigint, policy text, policy_hash text,
           draft_version bigint, analyzed_at_ms bigint)
       ), sandbox AS (
         SELECT sandboxes.id FROM sandboxes JOIN asked ON sandboxes.id = asked.scope
-        WHERE asked.expected IN (0, sandboxes.resource_version)
+        WHERE sandboxes.id = ANY(${scopes}::text[]) AND asked.expected IN (0, sandboxes.resource_version)
         ORDER BY sandboxes.id FOR NO KEY UPDATE OF sandboxes
       ), written AS (
         INSERT INTO config_heads (scope, sandbox_id, settings_revision, revision, changed_at_ms, settings, version,
@@ -79,7 +84,11 @@ export const makeWriteSetting: Effect.Effect<WriteSetting, never, SqlClient.SqlC
           ...{ scope, expected: expectedResourceVersion, told: announcement("config", scope) },
           ...headColumns({ ...to, revision: from.revision + 1 }, nowMs),
         }))
-        const rows = yield* statement(JSON.stringify(asked), headColumns(noHead, nowMs))
+        const rows = yield* statement(
+          changes.map(({ scope }) => scope),
+          JSON.stringify(asked),
+          headColumns(noHead, nowMs),
+        )
         const written = yield* Schema.decodeUnknown(Written)(rows)
         return written.map(({ scope, settings_revision }) => [[scope], settings_revision] as const)
       })

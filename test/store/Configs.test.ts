@@ -6,7 +6,7 @@ import { noHead } from "../../src/store/ConfigRows.ts"
 import { Configs, globalScope } from "../../src/store/Configs.ts"
 import { Drafts } from "../../src/store/Drafts.ts"
 import { Sandboxes } from "../../src/store/Sandboxes.ts"
-import { aSandbox, dialects, storeKit } from "../kit/Stores.ts"
+import { aSandbox, dialects, runWith, storeKit } from "../kit/Stores.ts"
 
 const revision = (version: number, changes: Partial<PolicyRevision> = {}): PolicyRevision => ({
   version,
@@ -263,4 +263,46 @@ describe.each(dialects)("configuration on %s", (dialect) => {
         expect(yield* configs.changedSince(Date.now() + 60_000, 10)).toEqual([])
       }),
     ))
+})
+
+describe("settings on postgres", () => {
+  const kit = storeKit("postgres")
+
+  it("are written by two replicas to the same sandboxes without either locking the other out", () => {
+    const config = kit.fresh()
+    const ids = Array.from({ length: 8 }, (_, at) => `s${at}`)
+    const rounds = 10
+    const replica = (order: ReadonlyArray<string>) =>
+      runWith(
+        config,
+        Effect.gen(function* () {
+          const configs = yield* Configs
+          const write = (id: string) =>
+            Effect.gen(function* () {
+              const { own } = yield* configs.heads(id)
+              return yield* configs.write({
+                scope: id,
+                from: own,
+                to: own,
+                countSettings: true,
+                expectedResourceVersion: 0,
+              })
+            }).pipe(Effect.retry({ while: ({ _tag }) => _tag === "HeadMoved" }))
+          return yield* Effect.forEach(
+            order,
+            (id) => Effect.forEach(Array.from({ length: rounds }), () => write(id)),
+            { concurrency: "unbounded" },
+          )
+        }),
+      )
+    const inserted = Effect.flatMap(Sandboxes, (sandboxes) =>
+      Effect.forEach(ids, (id) => sandboxes.insert(aSandbox({ id, name: id }))),
+    )
+    return runWith(config, inserted)
+      .then(() => Promise.all([replica(ids), replica(ids.toReversed())]))
+      .then((counters) => {
+        const all = counters.flat(2).sort((one, other) => one - other)
+        expect(all).toEqual(Array.from({ length: 2 * ids.length * rounds }, (_, at) => at + 1))
+      })
+  })
 })
