@@ -251,14 +251,19 @@ export const limitsTable = {
   isolationBatch: [
     250,
     "sessions and connections",
-    "sent away at once by a replica that is alone: with the interval, 500 per second as in a drain",
+    "sent away at once by a replica that is alone: with the interval, 500 per second",
   ],
   drainBatch: [
-    50,
+    16,
     "sessions and connections",
-    "told to move at once; with the interval 500 per second: each attaches by one transaction",
+    "on their way at once, and as many streams: more of them only wait for each other, and all that serve wait too",
   ],
-  drainIntervalMs: [100, "ms", "between two batches: short stalls of the event loops of those who take over"],
+  drainIntervalMs: [
+    25,
+    "ms",
+    "how often the next are told: at most 640 per second, fewer where they take longer",
+  ],
+  drainUnderWayMs: [1_000, "ms", "who has not left by then does not hold up the next"],
   drainDeadlineMs: [
     60_000,
     "ms",

@@ -1,4 +1,5 @@
 /** The connections of a draining replica: who is told to leave, what is waited for, what is cut in the end. */
+import { limits } from "../domain/Limits.ts"
 import { Status } from "../domain/Status.ts"
 import { grpcError } from "../wire/grpc/GrpcError.ts"
 import type { OpenConnection, RunningCall } from "../wire/grpc/GrpcServer.ts"
@@ -24,19 +25,35 @@ const cutOff = () =>
 export const busyClients = (connections: ReadonlyArray<OpenConnection>): number =>
   connections.filter((connection) => connection.active && !carriesSession(connection)).length
 
-/** Connections that were told to leave. */
-export type Told = WeakSet<OpenConnection>
+/** Connections that were told to leave, and when. */
+export type Told = WeakMap<OpenConnection, number>
 
-/** Tells up to `most` clients with running calls, and all idle ones, to make their further calls elsewhere. */
-export const sendAway = (connections: ReadonlyArray<OpenConnection>, told: Told, most: number): void => {
-  let left = most
+/** Told a moment ago and still busy: on their way. What cannot leave, as a plain relay, is not waited for. */
+const onTheirWay = (connections: ReadonlyArray<OpenConnection>, told: Told, nowMs: number): number =>
+  connections.filter(
+    (connection) =>
+      connection.calls.size > 0 &&
+      nowMs - (told.get(connection) ?? Number.NEGATIVE_INFINITY) < limits.drainUnderWayMs,
+  ).length
+
+/**
+ * Tells idle clients to make their further calls elsewhere, and those with running calls, of whom at most `most`
+ * are on their way at once.
+ */
+export const sendAway = (
+  connections: ReadonlyArray<OpenConnection>,
+  told: Told,
+  most: number,
+  nowMs: number,
+): void => {
+  let left = most - onTheirWay(connections, told, nowMs)
   for (const connection of connections) {
     if (!told.has(connection) && !carriesSession(connection)) {
       const busy = connection.calls.size > 0
-      if (busy && left === 0) continue
+      if (busy && left <= 0) continue
       if (!connection.leave(beginsAgain)) continue
       if (busy) left -= 1
-      told.add(connection)
+      told.set(connection, nowMs)
     }
     if (told.has(connection))
       for (const call of [...connection.calls]) if (beginsAgain(call)) call.abandon(elsewhere())

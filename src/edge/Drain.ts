@@ -21,7 +21,7 @@ import { Steering } from "./Steering.ts"
 export class DrainSettings extends Context.Tag("holdfast/DrainSettings")<
   DrainSettings,
   {
-    /** Sessions, and connections, that are told to move at once. */
+    /** Sessions, and connections, that are on their way at once: the next are told when these have gone. */
     readonly batch: number
     readonly intervalMs: number
     readonly deadlineMs: number
@@ -86,10 +86,18 @@ const make = Effect.gen(function* () {
         )
     })
 
+  /** Sessions that were asked to move a moment ago and are still here. */
+  const sessionsOnTheirWay = (nowMs: number): number =>
+    [...edge.sessions.values()].filter(
+      ({ asked, retired }) => asked !== undefined && !retired && nowMs - asked.atMs < limits.drainUnderWayMs,
+    ).length
+
   const sendBatch = (startedAtMs: number, told: Told) =>
     Effect.gen(function* () {
-      const asked = yield* steering.move(() => settings.batch)
-      sendAway(ports.connections(), told, settings.batch)
+      const nowMs = yield* monotonicMs
+      const room = settings.batch - sessionsOnTheirWay(nowMs)
+      const asked = room > 0 ? yield* steering.move(() => room) : 0
+      sendAway(ports.connections(), told, settings.batch, nowMs)
       const left = [...edge.sessions.values()].some((session) => steering.movable(session))
       if (asked === 0 && !left) yield* endPlainSessions(startedAtMs)
     }).pipe(Effect.catchAllCause((cause) => Effect.logWarning("A batch of a drain failed", cause)))
@@ -108,7 +116,7 @@ const make = Effect.gen(function* () {
   const work = (run: Run) =>
     Effect.gen(function* () {
       const startedAtMs = yield* monotonicMs
-      const told: Told = new WeakSet()
+      const told: Told = new WeakMap()
       let batchAtMs = 0
       let aloneSinceMs: number | undefined
       yield* handOver

@@ -31,7 +31,7 @@ const make = Effect.gen(function* () {
   const edge = yield* LocalEdge
   const ports = yield* ClientPorts
   const steering = yield* Steering
-  const told: Told = new WeakSet()
+  const told: Told = new WeakMap()
 
   const others = <A extends { readonly incarnation: string }>(members: ReadonlyArray<A>): number =>
     members.filter(({ incarnation }) => incarnation !== config.incarnation).length
@@ -50,7 +50,7 @@ const make = Effect.gen(function* () {
       .filter(({ asked }) => asked === undefined || nowMs - asked.atMs > limits.moveConfirmMs)
       .slice(0, limits.isolationBatch)
     for (const session of leaving) session.move("", { to: "", reason: "isolated", atMs: nowMs })
-    sendAway(ports.connections(), told, limits.isolationBatch)
+    sendAway(ports.connections(), told, limits.isolationBatch, nowMs)
     if (leaving.length > 0)
       yield* Effect.logWarning("Cut off from the database and all replicas; sent sessions away").pipe(
         Effect.annotateLogs({ sessions: leaving.length }),

@@ -155,10 +155,10 @@ export const settingsTable = {
   },
   drainBatch: {
     value: "count",
-    meaning: "sessions, and clients, that a draining replica tells to move at once",
-    fallback: "50",
+    meaning: "sessions, and clients, that are on their way from a draining replica at once",
+    fallback: "16",
   },
-  drainIntervalMs: { value: "ms", meaning: "time between two such batches", fallback: "100" },
+  drainIntervalMs: { value: "ms", meaning: "how often the next are told", fallback: "25" },
   drainDeadlineMs: {
     value: "ms",
     meaning: "what cannot move from a draining replica is cut after this",

@@ -40,8 +40,8 @@ describe("where supervisors reach a replica", () => {
 describe("the settings of a drain", () => {
   it("have defaults, and refuse what would not drain", () => {
     expect(Either.getOrThrow(settings({}))).toMatchObject({
-      drainBatch: 50,
-      drainIntervalMs: 100,
+      drainBatch: 16,
+      drainIntervalMs: 25,
       drainDeadlineMs: 60_000,
     })
     for (const [name, value] of [
