@@ -157,14 +157,17 @@ export class Watcher implements Watch {
   }
 
   #owners(): void {
-    const replicas = [...this.#cluster.replicas.values()].filter((one) => one.process.state === "running")
     for (const shard of this.#cluster.shards) {
-      const owners = replicas.filter((replica) => replica.locks.proves(shard))
-      if (owners.length > 1)
-        this.#violate(
-          "owners",
-          `shard ${shard} has the owners ${owners.map((one) => one.incarnation).join(" and ")}`,
-        )
+      let owner: Replica | undefined
+      for (const replica of this.#cluster.replicas.values()) {
+        if (replica.process.state !== "running" || !replica.locks.proves(shard)) continue
+        if (owner !== undefined)
+          this.#violate(
+            "owners",
+            `shard ${shard} has the owners ${owner.incarnation} and ${replica.incarnation}`,
+          )
+        owner = replica
+      }
     }
   }
 

@@ -163,7 +163,8 @@ export class SimClient {
     const send = () => {
       if (duplex.destroyed || duplex.writableEnded) return
       const length = Math.min(pieceBytes, call.bytes - sent)
-      const piece = Buffer.from(Uint8Array.from({ length }, (_, index) => patternAt(call.seed, sent + index)))
+      const piece = Buffer.allocUnsafe(length)
+      for (let index = 0; index < length; index += 1) piece[index] = patternAt(call.seed, sent + index)
       sent += length
       const more = duplex.write(piece)
       if (sent >= call.bytes) duplex.end()

@@ -63,6 +63,7 @@ export class Process implements Scheduler.Scheduler {
       Effect.withRandom(EffectRandom.make(this.random.below(0x1_0000_0000))),
       Effect.locally(FiberRef.currentLoggers, HashSet.make(this.#logger)),
       Effect.withScheduler(this),
+      Effect.withTracerEnabled(false),
     )
     this.#runFork = Runtime.runFork(
       Runtime.disableRuntimeFlag(Effect.runSync(inside), RuntimeFlags.RuntimeMetrics),

@@ -20,6 +20,19 @@ export const askOver = <A, E, B>(
   Effect.async<A, E | B>((resume) => {
     const running = new Set<Fiber.RuntimeFiber<A, E>>()
     let over = false
+    const giveUp = () =>
+      network.send(from, to, () => {
+        over = true
+        for (const fiber of running) fiber.unsafeInterruptAsFork(fiber.id())
+      })
+    const cancelPing = from.after(pingMs, () => {
+      giveUp()
+      resume(broken)
+    })
+    const answer = (result: Effect.Effect<A, E | B>) => {
+      cancelPing()
+      resume(result)
+    }
     network.send(
       from,
       to,
@@ -29,22 +42,13 @@ export const askOver = <A, E, B>(
         running.add(fiber)
         fiber.addObserver((exit) => {
           running.delete(fiber)
-          network.send(to, from, () => resume(exit))
+          network.send(to, from, () => answer(exit))
         })
       },
-      () => resume(broken),
+      () => answer(broken),
     )
-    return Effect.sync(() =>
-      network.send(from, to, () => {
-        over = true
-        for (const fiber of running) fiber.unsafeInterruptAsFork(fiber.id())
-      }),
-    )
-  }).pipe(
-    Effect.timeoutTo({
-      duration: pingMs,
-      onTimeout: () => broken,
-      onSuccess: (value: A) => Effect.succeed(value),
-    }),
-    Effect.flatten,
-  )
+    return Effect.sync(() => {
+      cancelPing()
+      giveUp()
+    })
+  })

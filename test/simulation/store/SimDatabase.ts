@@ -132,24 +132,27 @@ export class SimDatabase {
     at: (answer: (result: Effect.Effect<A, E | Unavailable>) => void) => void,
   ): Effect.Effect<A, E | Unavailable> {
     return Effect.async<A, E | Unavailable>((resume) => {
-      const refuse = () => resume(Effect.fail(away("the database refuses connections")))
+      const cancelTimer = from.after(limits.databaseCallMs, () =>
+        resume(Effect.fail(away("the database did not answer"))),
+      )
+      const answer = (result: Effect.Effect<A, E | Unavailable>) => {
+        cancelTimer()
+        resume(result)
+      }
+      const refuse = () => answer(Effect.fail(away("the database refuses connections")))
       this.#network.pass(
         from,
         this.process,
         () => {
           const reply = (result: Effect.Effect<A, E | Unavailable>) =>
-            this.#network.pass(this.process, from, () => resume(result))
+            this.#network.pass(this.process, from, () => answer(result))
           if (this.away) reply(Effect.fail(away("the database refuses connections")))
           else at(reply)
         },
         refuse,
       )
-    }).pipe(
-      Effect.timeoutFail({
-        duration: limits.databaseCallMs,
-        onTimeout: () => away("the database did not answer"),
-      }),
-    )
+      return Effect.sync(cancelTimer)
+    })
   }
 
   #whenFree(locks: ReadonlyArray<string>, tx: Transaction | undefined, run: () => void): void {
