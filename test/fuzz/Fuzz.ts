@@ -40,7 +40,7 @@ const callsPerSession = 500
 const noiseShare = 0.05
 const warmShare = 0.2
 /** What a gateway may hold more at the end than when it was warm. */
-export const bounds = { heapMb: 24, rssMb: 128 }
+export const bounds = { heapMb: 24, rssMb: 128, buffersMb: 8 }
 
 /** Supervisors may still be busy with what they were sent. */
 const servesSoon = async (target: Target): Promise<void> => {
@@ -135,7 +135,7 @@ export const fuzz = async ({
     }
     /** Calls that nobody waits for any more have their own deadlines. */
     const quiet = () => new Promise((resolve) => setTimeout(resolve, quietMs))
-    let warm: Memory = { rssMb: 0, heapMb: 0 }
+    let warm: Memory = { rssMb: 0, heapMb: 0, buffersMb: 0 }
     let end = warm
     try {
       await until(wanted * warmShare)
@@ -156,6 +156,8 @@ export const fuzz = async ({
     for (const { session } of slots) session.destroy()
     if (end.heapMb > warm.heapMb + bounds.heapMb)
       problems.push(`the heap grew from ${warm.heapMb} to ${end.heapMb} MB`)
+    if (end.buffersMb > warm.buffersMb + bounds.buffersMb)
+      problems.push(`messages in memory grew from ${warm.buffersMb} to ${end.buffersMb} MB`)
     if (end.rssMb > warm.rssMb + bounds.rssMb)
       problems.push(`the process grew from ${warm.rssMb} to ${end.rssMb} MB`)
     const errors = target.errors()

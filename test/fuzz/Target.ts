@@ -17,6 +17,8 @@ const livingSandboxes = 3
 export interface Memory {
   readonly rssMb: number
   readonly heapMb: number
+  /** Bytes received or to be sent that somebody still holds; they do not count as heap. */
+  readonly buffersMb: number
 }
 
 export class Target {
@@ -109,9 +111,14 @@ export class Target {
       await inspector.collectGarbage()
       await inspector.collectGarbage()
       const used = await inspector.evaluate("process.memoryUsage().heapUsed")
+      const buffers = await inspector.evaluate("process.memoryUsage().arrayBuffers")
       const status = readFileSync(`/proc/${this.pid}/status`, "utf8")
       const rssKb = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1])
-      return { rssMb: Math.round(rssKb / 1_024), heapMb: Math.round(Number(used) / 1_048_576) }
+      return {
+        rssMb: Math.round(rssKb / 1_024),
+        heapMb: Math.round(Number(used) / 1_048_576),
+        buffersMb: Math.round(Number(buffers) / 1_048_576),
+      }
     } finally {
       await inspector.close()
     }

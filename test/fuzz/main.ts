@@ -38,7 +38,7 @@ const main = async (): Promise<number> => {
     `${frames} frames in ${calls} calls and ${noises} raw connections, ${seconds} s: ${crashes} crashes, ${hangs} hangs`,
   )
   say(
-    `heap ${warm.heapMb} to ${end.heapMb} MB (bound +${bounds.heapMb}), resident ${warm.rssMb} to ${end.rssMb} MB (bound +${bounds.rssMb})`,
+    `heap ${warm.heapMb} to ${end.heapMb} MB (bound +${bounds.heapMb}), resident ${warm.rssMb} to ${end.rssMb} MB (bound +${bounds.rssMb}), messages in memory ${warm.buffersMb} to ${end.buffersMb} MB (bound +${bounds.buffersMb})`,
   )
   for (const problem of [...new Set(report.problems)].slice(0, 20)) say(`PROBLEM ${problem}`)
   for (const line of report.errors.slice(0, 20)) say(`        ${line.slice(0, 400)}`)
@@ -46,7 +46,10 @@ const main = async (): Promise<number> => {
   return report.problems.length === 0 ? 0 : 1
 }
 
-process.exitCode = await main().catch((error: unknown) => {
-  process.stderr.write(`fuzz: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
-  return 1
-})
+// Not by an empty event loop: node 24 was seen to wait for ever for a handle of a client session that it had freed.
+process.exit(
+  await main().catch((error: unknown) => {
+    process.stderr.write(`fuzz: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+    return 1
+  }),
+)
