@@ -1,6 +1,6 @@
 /** A sandbox as a row. Integers arrive as numbers and JSON as text, whatever the dialect. */
-import { Schema } from "effect"
-import { Sandbox, SandboxSpec, SandboxStatus } from "../domain/Sandbox.ts"
+import { Effect, Schema } from "effect"
+import { type Sandbox, SandboxSpec, SandboxStatus } from "../domain/Sandbox.ts"
 
 const Labels = Schema.parseJson(Schema.Record({ key: Schema.String, value: Schema.String }))
 const Spec = Schema.parseJson(SandboxSpec)
@@ -45,12 +45,10 @@ const toRow = (sandbox: Sandbox): typeof Row.Type => ({
   status: sandbox.status,
 })
 
+const decode = Schema.decodeUnknown(Schema.Array(Row))
+
 /** Rows of the sandboxes table as sandboxes. */
-export const decodeRows = Schema.decodeUnknown(
-  Schema.Array(
-    Schema.transform(Row, Schema.typeSchema(Sandbox), { strict: true, decode: toSandbox, encode: toRow }),
-  ),
-)
+export const decodeRows = (rows: unknown) => Effect.map(decode(rows), (found) => found.map(toSandbox))
 
 /** The columns to write. `phase` repeats `status.phase` where SQL can see it. */
 export const encodeRow = (sandbox: Sandbox) => ({
