@@ -38,6 +38,9 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
             presences.markLost(state.sandboxId, presence.sessionId, lostAtMs, proof),
           )
           state.setPresence({ ...presence, lostAtMs })
+          // One that still runs is of an earlier loss: the attach in between was written without this actor's
+          // knowledge, for instance by a statement whose answer was lost.
+          yield* FiberHandle.clear(grace)
           yield* state.change((status) => Phase.sessionLost(status, nowMs))
           yield* state.announce
           yield* Effect.logInfo("Session lost").pipe(Effect.annotateLogs({ session: presence.sessionId }))
