@@ -2,6 +2,8 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { constants } from "node:os"
 import { type IPty, spawn as spawnPty } from "@lydell/node-pty"
+import type { TerminalInput } from "../../../src/supervisor/process/TerminalInput.ts"
+import { inputOf } from "./PtyInput.ts"
 import type { MainSpec } from "./Settings.ts"
 
 /** One character per byte of output; input is text to the library. */
@@ -27,6 +29,7 @@ export class Main {
   #owner: Watcher | undefined
   readonly #child: ChildProcess | undefined
   readonly #pty: IPty | undefined
+  readonly #input: TerminalInput | undefined
 
   constructor(spec: MainSpec, cwd: string, env: Record<string, string>) {
     const [file = "/bin/bash", ...args] = spec.command
@@ -39,6 +42,7 @@ export class Main {
     }
     if (spec.tty) {
       this.#pty = spawnPty(file, args, { name: "xterm-256color", cwd, env, encoding: bytes })
+      this.#input = inputOf(this.#pty)
       this.#pty.onData((chunk) => this.#output(Buffer.from(chunk, bytes)))
       this.#pty.onExit(({ exitCode, signal }) =>
         ended(signal === undefined || signal === 0 ? exitCode : 128 + signal),
@@ -76,7 +80,7 @@ export class Main {
 
   type(watcher: Watcher, chunk: Buffer): void {
     if (this.#owner !== watcher) return
-    if (this.#pty !== undefined) this.#pty.write(chunk.toString())
+    if (this.#input !== undefined) this.#input.write(chunk)
     else this.#child?.stdin?.write(chunk)
   }
 

@@ -7,6 +7,7 @@ import { spawn as spawnPty } from "@lydell/node-pty"
 import ssh2, { type Connection, type ServerChannel, type Session } from "ssh2"
 import { forgetSentChunk } from "../../../src/supervisor/ssh/Ssh2Quirks.ts"
 import { bytes, type Main, type Watcher } from "./Main.ts"
+import { inputOf } from "./PtyInput.ts"
 
 const { Server, utils } = ssh2
 
@@ -62,7 +63,7 @@ const onTerminal = (
   })
   let ended = false
   pty.onData((chunk) => void channel.write(Buffer.from(chunk, bytes)))
-  channel.on("data", (chunk: Buffer) => pty.write(chunk.toString()))
+  channel.pipe(inputOf(pty))
   pty.onExit(({ exitCode, signal }) => {
     ended = true
     finish(channel, signal === undefined || signal === 0 ? exitCode : 128 + signal)
