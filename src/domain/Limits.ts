@@ -263,6 +263,16 @@ export const limitsTable = {
     "ms",
     "how often the next are told: at most 640 per second, fewer where they take longer",
   ],
+  drainSpread: [
+    1 / 3,
+    "of the deadline",
+    "over which all are told, evenly: an upgrade may take longer, what is in use may not stall",
+  ],
+  drainLeastPerSecond: [
+    20,
+    "per second",
+    "of few sessions and clients, so that they are not spread over so long",
+  ],
   drainUnderWayMs: [1_000, "ms", "who has not left by then does not hold up the next"],
   drainDeadlineMs: [
     60_000,
@@ -585,9 +595,9 @@ export const limitsTable = {
   localPorts: [101, "ports", "front door, replicas, and Postgres as the last"],
   replicaReadyMs: [60_000, "ms", "a cold start of several Node processes on one busy core"],
   replicaReadyPollMs: [50, "ms", "interval of asking a starting replica whether it is ready"],
-  localDrainDeadlineMs: [10_000, "ms", "below the time that a local replica has to end"],
+  localDrainDeadlineMs: [30_000, "ms", "below the time that a local replica has to end"],
   replicaStopMs: [
-    15_000,
+    35_000,
     "ms",
     "time between TERM and KILL of a local replica; a drain without traffic is short",
   ],
@@ -612,7 +622,11 @@ export const limitsTable = {
   controlMs: [300_000, "ms", "one act on a local cluster; a drain may take minutes"],
   drillReopenMs: [500, "ms", "pause before a broken stream is opened again; every attempt counts"],
   drillWorkingMs: [20_000, "ms", "every stream carries something by then, or the drill does not begin"],
-  drillStopMs: [15_000, "ms", "a stream may still be resuming when the drill is over"],
+  drillStopMs: [
+    30_000,
+    "ms",
+    "a stream may still be resuming, or between two transfers, when the drill is over",
+  ],
   drillSamples: [100_000, "samples", "times kept of one stream or probe; an hour at 30 a second"],
   drillConvergeMs: [60_000, "ms", "a cluster that is not whole by then does not heal by itself"],
   drillProbeMs: [200, "ms", "pause between opens through one replica: they cost the machine that is drilled"],
@@ -741,7 +755,7 @@ export const limitsTable = {
     "a session that was replaced stays for relays under way; above the claim timeout",
   ],
   supervisorMovesAtOnce: [
-    4,
+    1,
     "streams",
     "of a connection that is left, asked to move and still there: each is an open, about 10 ms of processor time",
   ],

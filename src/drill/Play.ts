@@ -36,9 +36,9 @@ export interface PlayOptions {
 }
 
 const paceOf = ({ streams, quick }: PlayOptions): Pace => ({
-  // All streams together send some four hundred pieces a second at most: a larger load would keep two cores busy,
-  // and then stalls would tell of the load and not of the fault.
-  intervalMs: Math.max(50, streams * 2),
+  // All streams together send some 250 pieces a second at most, which with short commands and transfers is half of
+  // two cores. A larger load would keep them busy, and then stalls would tell of the load and not of the fault.
+  intervalMs: Math.max(50, streams * 4),
   pieceBytes: 1_024,
   fileBytes: quick ? 262_144 : 1_048_576,
   outputMs: quick ? 2_000 : 10_000,

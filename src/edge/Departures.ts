@@ -29,24 +29,21 @@ export const busyClients = (connections: ReadonlyArray<OpenConnection>): number 
 export type Told = WeakMap<OpenConnection, number>
 
 /** Told a moment ago and still busy: on their way. What cannot leave, as a plain relay, is not waited for. */
-const onTheirWay = (connections: ReadonlyArray<OpenConnection>, told: Told, nowMs: number): number =>
+export const onTheirWay = (connections: ReadonlyArray<OpenConnection>, told: Told, nowMs: number): number =>
   connections.filter(
     (connection) =>
       connection.calls.size > 0 &&
       nowMs - (told.get(connection) ?? Number.NEGATIVE_INFINITY) < limits.drainUnderWayMs,
   ).length
 
-/**
- * Tells idle clients to make their further calls elsewhere, and those with running calls, of whom at most `most`
- * are on their way at once.
- */
+/** Tells idle clients to make their further calls elsewhere, and up to `most` with running calls: how many of those. */
 export const sendAway = (
   connections: ReadonlyArray<OpenConnection>,
   told: Told,
   most: number,
   nowMs: number,
-): void => {
-  let left = most - onTheirWay(connections, told, nowMs)
+): number => {
+  let left = most
   for (const connection of connections) {
     if (!told.has(connection) && !carriesSession(connection)) {
       const busy = connection.calls.size > 0
@@ -58,7 +55,15 @@ export const sendAway = (
     if (told.has(connection))
       for (const call of [...connection.calls]) if (beginsAgain(call)) call.abandon(elsewhere())
   }
+  return most - left
 }
+
+/** Methods of the calls that are left, each once. */
+export const methodsOf = (connections: ReadonlyArray<OpenConnection>): ReadonlyArray<string> => [
+  ...new Set(
+    connections.flatMap(({ calls }) => [...calls].map(({ path }) => path.slice(path.lastIndexOf("/") + 1))),
+  ),
+]
 
 export const cut = (connections: ReadonlyArray<OpenConnection>): void => {
   for (const { calls } of connections)

@@ -13,9 +13,10 @@ import { limits } from "../domain/Limits.ts"
 import { monotonicMs } from "../domain/Monotonic.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { ClientPorts } from "./ClientPorts.ts"
-import { busyClients, cut, sendAway, type Told } from "./Departures.ts"
+import { busyClients, cut, methodsOf, onTheirWay, sendAway, type Told } from "./Departures.ts"
 import type { DrainOrder, DrainState } from "./EdgeRpcs.ts"
 import { LocalEdge } from "./LocalEdge.ts"
+import { Pace } from "./Pace.ts"
 import { Steering } from "./Steering.ts"
 
 export class DrainSettings extends Context.Tag("holdfast/DrainSettings")<
@@ -33,6 +34,13 @@ interface Run {
   /** The process ends with it: when nobody can take over, what is left is cut soon. */
   readonly leaving: boolean
   readonly finished: Deferred.Deferred<void>
+}
+
+/** Who has been told to leave, and how many more may be by now. */
+interface Leaving {
+  readonly told: Told
+  readonly sessions: Pace
+  readonly clients: Pace
 }
 
 const make = Effect.gen(function* () {
@@ -92,12 +100,15 @@ const make = Effect.gen(function* () {
       ({ asked, retired }) => asked !== undefined && !retired && nowMs - asked.atMs < limits.drainUnderWayMs,
     ).length
 
-  const sendBatch = (startedAtMs: number, told: Told) =>
+  const sendBatch = (startedAtMs: number, { told, sessions, clients }: Leaving) =>
     Effect.gen(function* () {
       const nowMs = yield* monotonicMs
-      const room = settings.batch - sessionsOnTheirWay(nowMs)
+      const room = Math.min(settings.batch - sessionsOnTheirWay(nowMs), sessions.due(nowMs))
       const asked = room > 0 ? yield* steering.move(() => room) : 0
-      sendAway(ports.connections(), told, settings.batch, nowMs)
+      sessions.told(asked)
+      const connections = ports.connections()
+      const places = Math.min(settings.batch - onTheirWay(connections, told, nowMs), clients.due(nowMs))
+      clients.told(sendAway(connections, told, Math.max(0, places), nowMs))
       const left = [...edge.sessions.values()].some((session) => steering.movable(session))
       if (asked === 0 && !left) yield* endPlainSessions(startedAtMs)
     }).pipe(Effect.catchAllCause((cause) => Effect.logWarning("A batch of a drain failed", cause)))
@@ -105,7 +116,12 @@ const make = Effect.gen(function* () {
   const cutWhatIsLeft = (why: string) =>
     Effect.gen(function* () {
       yield* Effect.logWarning(`${why}: what is left is cut`).pipe(
-        Effect.annotateLogs({ remaining: remaining() }),
+        Effect.annotateLogs({
+          remaining: remaining(),
+          sessions: edge.sessions.size,
+          relays: edge.relays(),
+          calls: methodsOf(ports.connections()).join(" "),
+        }),
       )
       // Reset, not ended: a relay that is cut must not pass for one that is complete.
       edge.cutRelays()
@@ -116,17 +132,24 @@ const make = Effect.gen(function* () {
   const work = (run: Run) =>
     Effect.gen(function* () {
       const startedAtMs = yield* monotonicMs
-      const told: Told = new WeakMap()
       let batchAtMs = 0
       let aloneSinceMs: number | undefined
       yield* handOver
+      const leaving = yield* Effect.map(monotonicMs, (nowMs): Leaving => {
+        const untilMs = nowMs + (run.deadlineMs - nowMs) * limits.drainSpread
+        return {
+          told: new WeakMap(),
+          sessions: new Pace(edge.sessions.size, nowMs, untilMs),
+          clients: new Pace(busyClients(ports.connections()), nowMs, untilMs),
+        }
+      })
       while (true) {
         const nowMs = yield* monotonicMs
         const heirs = yield* hasHeirs
         aloneSinceMs = heirs ? undefined : (aloneSinceMs ?? nowMs)
         if (heirs && nowMs - batchAtMs >= settings.intervalMs) {
           batchAtMs = nowMs
-          yield* sendBatch(startedAtMs, told)
+          yield* sendBatch(startedAtMs, leaving)
         }
         const left = yield* publish
         const over =

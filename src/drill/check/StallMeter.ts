@@ -8,7 +8,7 @@ export class StallMeter {
   #windowMs = 0
   #maxMs = 0
 
-  /** From now on something is due, if nothing was before. */
+  /** From then on something is due, if nothing was before; the time may be yet to come. */
   expect(nowMs: number): void {
     if (this.#waiting) return
     this.#waiting = true

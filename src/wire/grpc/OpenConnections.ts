@@ -7,7 +7,7 @@ import type { ServerCallState } from "./ServerCall.ts"
 /** A connection and its running calls, for whoever wants them to end. */
 export interface OpenConnection {
   readonly calls: ReadonlySet<RunningCall>
-  /** A call runs, or ended so lately that its caller may be about to make the next one here. */
+  /** A call runs, or ended so lately that its caller may be about to make the next one here and would lose it. */
   readonly active: boolean
   /**
    * Tells the client to make its further calls elsewhere; running ones finish, and the last closes the connection.
@@ -51,6 +51,8 @@ export class Http2Connection implements OpenConnection {
   #leavingAtMs: number | undefined
   /** When a call began or ended. */
   #changedAtMs = Number.NEGATIVE_INFINITY
+  /** When a call ended whose client makes none again. */
+  #strictAtMs = Number.NEGATIVE_INFINITY
   /** When a call began while another one waited. */
   #overlapAtMs = Number.NEGATIVE_INFINITY
 
@@ -59,7 +61,7 @@ export class Http2Connection implements OpenConnection {
   }
 
   get active(): boolean {
-    return this.calls.size > 0 || (!this.left && performance.now() - this.#changedAtMs < limits.leaveQuietMs)
+    return this.calls.size > 0 || (!this.left && performance.now() - this.#strictAtMs < limits.leaveQuietMs)
   }
 
   leave(ends: (call: RunningCall) => boolean = endsNothing): boolean {
@@ -92,6 +94,7 @@ export class Http2Connection implements OpenConnection {
   end(call: RunningCall): void {
     this.calls.delete(call)
     this.#changedAtMs = performance.now()
+    if (!repeats(call)) this.#strictAtMs = this.#changedAtMs
   }
 }
 

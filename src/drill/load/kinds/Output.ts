@@ -25,9 +25,10 @@ const print = (context: StreamContext, seed: number): Effect.Effect<void, Stream
       write: (chunk: Buffer, _encoding, done) => {
         checker.push(chunk)
         tally.works()
-        // It is due from the first byte on: before that, the command starts.
-        stall.expect(performance.now())
-        stall.progress(performance.now())
+        const nowMs = performance.now()
+        stall.satisfied(nowMs)
+        // The command prints the next piece an interval later. Before the first byte it starts.
+        stall.expect(nowMs + intervalMs)
         done()
       },
     })
