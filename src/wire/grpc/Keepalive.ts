@@ -55,7 +55,7 @@ interface Heard {
 }
 
 /** Looks per interval; what a silence lasts longer than the interval by. */
-const looks = 20
+const looks = 5
 
 /**
  * The same for the sessions of a server, which may be ten thousand: one timer for all of them, and a PING only to
