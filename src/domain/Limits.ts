@@ -611,6 +611,11 @@ export const limitsTable = {
   // fleets of idle supervisors, for drills
   fleetReportMs: [250, "ms", "how often the process of a fleet says how many sessions it has"],
   fleetStopMs: [10_000, "ms", "time between TERM and KILL of a fleet; it closes thousands of sockets"],
+  fleetDials: [
+    32,
+    "connections",
+    "under way at once; a tenth of a second of work for the fleet's one process",
+  ],
   fleetInserts: [12, "statements", "records written at once; below the connections of one pool"],
 
   // drills

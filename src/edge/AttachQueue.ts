@@ -9,6 +9,7 @@ import { Ownership } from "../cluster/Ownership.ts"
 import type { PublicError } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { monotonicMs } from "../domain/Monotonic.ts"
+import { Turns } from "../domain/Turns.ts"
 import { type Arrival, type ArrivalAnswer, Arrivals, askActor, elsewhere } from "../sandbox/Arrivals.ts"
 import { moving, SandboxActors } from "../sandbox/SandboxActors.ts"
 import type { AttachReply, AttachRequest } from "../sandbox/SandboxEntity.ts"
@@ -41,7 +42,7 @@ export const makeAttachQueue = Effect.gen(function* () {
   const peers = yield* PeerArrivals
   const hints = yield* OwnerHints
   const scope = yield* Effect.scope
-  const asks = yield* Effect.makeSemaphore(limits.attachConcurrency)
+  const asks = new Turns(limits.attachConcurrency)
   const filled = yield* Effect.makeLatch(false)
   /** Of those who take a batch. */
   const turn = yield* Effect.makeSemaphore(1)
@@ -68,7 +69,7 @@ export const makeAttachQueue = Effect.gen(function* () {
           ),
           while: (error) => error._tag === "Unavailable",
         }),
-        asks.withPermits(1),
+        asks.take,
         Effect.exit,
         Effect.map(settle),
       )

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os"
 import { Clock, Effect, Logger, LogLevel, Random } from "effect"
 import * as SandboxTokens from "../../auth/SandboxTokens.ts"
 import { limits } from "../../domain/Limits.ts"
+import { Turns } from "../../domain/Turns.ts"
 import { GatewayLink } from "../../supervisor/gateway/GatewayLink.ts"
 import { TokenStore } from "../../supervisor/gateway/Token.ts"
 import type { Log } from "../../supervisor/Log.ts"
@@ -18,7 +19,31 @@ import { Relays } from "../../supervisor/session/Relays.ts"
 import { sessionLoop } from "../../supervisor/session/SessionLoop.ts"
 import * as SshServer from "../../supervisor/ssh/SshServer.ts"
 import { Streams } from "../../supervisor/stream/Streams.ts"
+import type { ClientTlsOptions, GrpcConnection } from "../../wire/grpc/GrpcClient.ts"
+import type { GrpcError } from "../../wire/grpc/GrpcError.ts"
 import { decodeSpec, type FleetReport, type FleetSpec, fleetId } from "./FleetSpec.ts"
+
+/**
+ * Thousands of supervisors share this one process. Those that dial take turns, or their connections would time out
+ * for want of its processor, which tells nothing of the gateway.
+ */
+class TakingTurns extends GatewayLink {
+  readonly #turns: Turns
+
+  constructor(
+    endpoints: ReadonlyArray<string>,
+    tls: ClientTlsOptions | undefined,
+    token: TokenStore,
+    turns: Turns,
+  ) {
+    super(endpoints, tls, token)
+    this.#turns = turns
+  }
+
+  override dialAt(url: string): Effect.Effect<GrpcConnection, GrpcError> {
+    return this.#turns.take(super.dialAt(url))
+  }
+}
 
 const fleet = (spec: FleetSpec) =>
   Effect.gen(function* () {
@@ -34,6 +59,7 @@ const fleet = (spec: FleetSpec) =>
     const ssh = yield* SshServer.make({ launcher, main: () => undefined, onError: () => undefined })
     const streams = new Streams({ ssh, launcher })
     const silent: Log = () => undefined
+    const dials = new Turns(limits.fleetDials)
     let attached = 0
     let attaches = 0
     let failures = 0
@@ -55,7 +81,12 @@ const fleet = (spec: FleetSpec) =>
         yield* Effect.sleep((yield* Random.next) * spec.rampMs)
         const sandboxId = fleetId(spec.prefix, index)
         const { token } = yield* tokens.mint(sandboxId)
-        const link = new GatewayLink(spec.endpoints, tls, yield* TokenStore.make({ kind: "value", token }))
+        const link = new TakingTurns(
+          spec.endpoints,
+          tls,
+          yield* TokenStore.make({ kind: "value", token }),
+          dials,
+        )
         const fence = new EpochFence()
         let up = false
         const log: Log = (_, message, fields) => {
