@@ -53,6 +53,8 @@ const make = Effect.gen(function* () {
   const { report, stats } = yield* makeReport
   const sessions = new Map<string, Session>()
   const pending = new Map<string, Pending>()
+  /** Claimed by their supervisors, and waiting for the client's side. */
+  const joining = new Map<string, Pending>()
   const live = new LiveRelays(config.incarnation)
   const count = (direction: "in" | "out", bytes: number) => metrics.relayBytes.inc({ direction }, bytes)
   const here = new EdgeStreams(count, (kind, stream) => countStream(metrics, kind, stream))
@@ -163,9 +165,13 @@ const make = Effect.gen(function* () {
   /** The supervisor's side of what is pending has come: tells whoever waits that the two are joined. */
   const complete = (entry: Pending, supervisor: RelayLeg): Effect.Effect<void, Unavailable> =>
     Effect.gen(function* () {
-      pending.delete(entry.request.channelId)
+      const { channelId } = entry.request
+      pending.delete(channelId)
       metrics.relayPending.set(pending.size)
-      const joined = yield* Effect.exit(join(entry, supervisor))
+      joining.set(channelId, entry)
+      const joined = yield* Effect.exit(join(entry, supervisor)).pipe(
+        Effect.ensuring(Effect.sync(() => joining.delete(channelId))),
+      )
       entry.settle(joined)
       return yield* joined
     })
@@ -208,7 +214,8 @@ const make = Effect.gen(function* () {
           // The cluster sends an ask again after a crash: the second joins the first.
           const known = live.get(request.channelId)
           if (known !== undefined) return Effect.succeed({ stream: known.end !== "none" })
-          return pending.get(request.channelId)?.outcome ?? begin(request)
+          const opening = pending.get(request.channelId) ?? joining.get(request.channelId)
+          return opening?.outcome ?? begin(request)
         }),
       ),
     claim,
@@ -238,7 +245,9 @@ const make = Effect.gen(function* () {
         runFork(endInOrder(session))
       }),
     slots: (request: { readonly sandboxId: string; readonly fence: Fence }) =>
-      Effect.map(admit(request.fence), () => live.slots(request.sandboxId, pending.values())),
+      Effect.map(admit(request.fence), () =>
+        live.slots(request.sandboxId, [...pending.values(), ...joining.values()]),
+      ),
     cut: (request: {
       readonly sandboxId: string
       readonly tokenHash?: string | undefined

@@ -27,8 +27,9 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
     /** Restarts of a sandbox whose processes vanished without a word, within this actor's life. */
     let restarts = 0
 
+    /** Only under a proof of this moment: what came before may have waited for a database that was away. */
     const atDriver = <A, E>(step: string, effect: Effect.Effect<A, E>) =>
-      effect.pipe(
+      Effect.zipRight(fence, effect).pipe(
         Effect.timeoutFail({
           duration: Duration.millis(limits.lifecycleTimeoutMs),
           onTimeout: () =>
