@@ -108,7 +108,13 @@ const main = async (): Promise<number> => {
   return report.rows.some(({ result }) => result === "failed") || report.rows.length === 0 ? 1 : 0
 }
 
-process.exitCode = await main().catch((error: unknown) => {
+const exitCode = await main().catch((error: unknown) => {
   process.stderr.write(`interop: ${textOf(error)}\n`)
   return 1
 })
+// Not by an empty event loop: node 24 was seen to spin for ever over a handle of a client session that it had freed.
+// What was written to pipes goes out first.
+await Promise.all(
+  [process.stdout, process.stderr].map((stream) => new Promise((resolve) => stream.write("", resolve))),
+)
+process.exit(exitCode)
