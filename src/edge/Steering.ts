@@ -50,19 +50,23 @@ const make = Effect.gen(function* () {
   const actors = yield* SandboxActors
   const statistics = yield* EdgeStatistics
   const hints = yield* OwnerHints
-  /** When a sandbox was last asked to move, by the monotonic clock. */
-  const askedAt = new Map<string, number>()
+  /** When a sandbox was last asked to move, by the monotonic clock, and to which incarnation. */
+  const lastAsked = new Map<string, { readonly atMs: number; readonly to: string }>()
   let nowMs = yield* monotonicMs
 
   /** Asked, and not replaced yet: it counts as gone. */
   const isLeaving = ({ asked }: Session): boolean =>
     asked !== undefined && nowMs - asked.atMs < limits.moveConfirmMs
 
-  /** It did not go, or came straight back: its supervisor cannot reach the others. */
+  /**
+   * It did not go, or came straight back: its supervisor cannot reach the others. That tells nothing where the other
+   * has left meanwhile.
+   */
   const isStuck = (session: Session): boolean => {
-    const at = askedAt.get(session.sandboxId)
-    if (at === undefined || nowMs - at > limits.moveAgainMs) return false
-    return session.acceptedAtMs === undefined || session.acceptedAtMs - at < limits.moveConfirmMs
+    const last = lastAsked.get(session.sandboxId)
+    if (last === undefined || nowMs - last.atMs > limits.moveAgainMs) return false
+    if (membership.find(last.to) === undefined) return false
+    return session.acceptedAtMs === undefined || session.acceptedAtMs - last.atMs < limits.moveConfirmMs
   }
 
   const movable = (session: Session): boolean =>
@@ -130,8 +134,8 @@ const make = Effect.gen(function* () {
         const session = edge.sessions.get(sessionId)
         if (session === undefined) continue
         session.move(urls.get(to) ?? "", { to, reason, atMs: nowMs })
-        askedAt.delete(session.sandboxId)
-        askedAt.set(session.sandboxId, nowMs)
+        lastAsked.delete(session.sandboxId)
+        lastAsked.set(session.sandboxId, { atMs: nowMs, to })
       }
       if (moves.length > 0)
         yield* Effect.logInfo("Asked sessions to move").pipe(
@@ -147,9 +151,9 @@ const make = Effect.gen(function* () {
         session.asked = { ...session.asked, failed: true }
         metrics.sessionMovesFailed.inc({ reason: session.asked.reason })
       }
-    for (const [sandboxId, at] of askedAt) {
-      if (nowMs - at <= limits.moveAgainMs && askedAt.size <= limits.verifiedTokens) break
-      askedAt.delete(sandboxId)
+    for (const [sandboxId, { atMs }] of lastAsked) {
+      if (nowMs - atMs <= limits.moveAgainMs && lastAsked.size <= limits.verifiedTokens) break
+      lastAsked.delete(sandboxId)
     }
   })
 
