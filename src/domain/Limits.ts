@@ -256,7 +256,7 @@ export const limitsTable = {
   drainBatch: [
     16,
     "sessions and connections",
-    "on their way at once, and as many streams: more of them only wait for each other, and all that serve wait too",
+    "of each on their way at once: more of them only wait for each other, and all that serve wait too",
   ],
   drainIntervalMs: [
     25,

@@ -9,7 +9,6 @@
  * sandbox is read from its directory and /proc each time, so a replica finds what a dead one started, and
  * operations on one sandbox exclude each other by a lock that the kernel frees with its holder.
  */
-
 import { spawn } from "node:child_process"
 import path from "node:path"
 import { Clock, Effect, Layer, Redacted, Schedule } from "effect"

@@ -1,5 +1,4 @@
 /** The replicas of a local cluster by name: their settings, ports and processes. */
-
 import { Effect } from "effect"
 import type { PkiError } from "../auth/KeyFiles.ts"
 import { ensureReplica } from "../auth/PeerCertificates.ts"

@@ -9,6 +9,7 @@ import { Deferred, Effect, FiberId, Option, Runtime } from "effect"
 import type { ParseError } from "effect/ParseResult"
 import type { Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
+import { Turns } from "../domain/Turns.ts"
 import { Database } from "./Database.ts"
 import { guard } from "./SqlErrors.ts"
 
@@ -62,7 +63,7 @@ export const shared = <Request, A>({
     const { dialect } = yield* Database
     if (dialect === "sqlite") return alone
     const runFork = Runtime.runFork(yield* Effect.runtime())
-    const slots = yield* Effect.makeSemaphore(limits.sharedStatements)
+    const slots = new Turns(limits.sharedStatements)
     /** Takes further askers until its statement is sent. */
     let open: Batch<Request, A> | undefined
     const close = (batch: Batch<Request, A>): void => {
@@ -72,7 +73,7 @@ export const shared = <Request, A>({
     const answer = (batch: Batch<Request, A>) =>
       endOfTurn.pipe(
         Effect.zipRight(
-          slots.withPermits(1)(
+          slots.take(
             Effect.suspend(() => {
               close(batch)
               return many([...batch.requests.values()])

@@ -1,8 +1,8 @@
 /** What is fuzzed: one real gateway process, with sandboxes that work and one whose supervisor is the fuzzer. */
 import { readFileSync } from "node:fs"
 import path from "node:path"
-import { callUnary } from "../../src/wire/grpc/Typed.ts"
 import { OpenShell } from "../../src/wire/openshell-v1/Generated.ts"
+import { callUnary } from "../kit/Calls.ts"
 import { TestCluster } from "../kit/Cluster.ts"
 import { sh } from "../kit/Exec.ts"
 import { type EchoServer, echo, echoServer, openForward, sshToken } from "../kit/Forward.ts"

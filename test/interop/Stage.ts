@@ -1,5 +1,4 @@
 /** Where the cases play: three replicas, sandboxes under both supervisors, and clients that avoid the session's replica. */
-
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import path from "node:path"

@@ -7,7 +7,17 @@ import type { MessageReader } from "../../src/wire/grpc/MessageReader.ts"
 import { writeMessage } from "../../src/wire/grpc/MessageWriter.ts"
 import { decodeMessage, encodeMessage, methodPath, type TypedMethod } from "../../src/wire/grpc/Typed.ts"
 
-export { callUnary } from "../../src/wire/grpc/Typed.ts"
+/** One unary call with messages. Rejects with GrpcError. */
+export const callUnary = async <I extends DescMessage, O extends DescMessage>(
+  connection: GrpcConnection,
+  method: DescMethodUnary<I, O>,
+  request: MessageInitShape<I>,
+  options?: CallOptions,
+): Promise<MessageShape<O>> =>
+  decodeMessage(
+    method.output,
+    await connection.unary(methodPath(method), encodeMessage(method.input, request), options),
+  )
 
 /** A streaming call with messages; `call` is the byte-level call beneath it. */
 export interface TypedCall<I extends DescMessage, O extends DescMessage> {

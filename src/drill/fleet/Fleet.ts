@@ -1,5 +1,4 @@
 /** Thousands of idle supervisors in one child process: what a gateway holds when nobody uses it. */
-
 import { type ChildProcess, spawn } from "node:child_process"
 import { createInterface } from "node:readline"
 import { Data, Duration, Effect, Schedule, type Scope } from "effect"

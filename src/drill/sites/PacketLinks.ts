@@ -3,7 +3,6 @@
  * in a network namespace of its own (Namespace.ts), so its rules concern nobody else. Each replica runs under a
  * group of its own: by it the kernel knows whose connection a packet belongs to.
  */
-
 import { execFileSync } from "node:child_process"
 import { Effect } from "effect"
 import { mainModule } from "../../domain/Installation.ts"

@@ -3,14 +3,12 @@ import {
   create,
   type DescMessage,
   type DescMethod,
-  type DescMethodUnary,
   fromBinary,
   type MessageInitShape,
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf"
 import { Status } from "../../domain/Status.ts"
-import type { CallOptions, GrpcConnection } from "./GrpcClient.ts"
 import { grpcError } from "./GrpcError.ts"
 
 /** A method with its message types, whatever its streaming kind. */
@@ -33,15 +31,3 @@ export const decodeMessage = <T extends DescMessage>(schema: T, bytes: Uint8Arra
     throw grpcError(Status.INTERNAL, `malformed message: not a ${schema.typeName}`)
   }
 }
-
-/** One unary call with messages. Rejects with GrpcError. */
-export const callUnary = async <I extends DescMessage, O extends DescMessage>(
-  connection: GrpcConnection,
-  method: DescMethodUnary<I, O>,
-  request: MessageInitShape<I>,
-  options?: CallOptions,
-): Promise<MessageShape<O>> =>
-  decodeMessage(
-    method.output,
-    await connection.unary(methodPath(method), encodeMessage(method.input, request), options),
-  )

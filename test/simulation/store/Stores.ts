@@ -1,6 +1,12 @@
 /** The store's services over the simulated database, with the conditions of the real statements. */
 import { Context, Effect, Option, Redacted } from "effect"
-import { AlreadyExists, Conflict, NotFound, type StaleEpoch } from "../../../src/domain/Errors.ts"
+import {
+  AlreadyExists,
+  type Conflict,
+  concurrentModification,
+  NotFound,
+  type StaleEpoch,
+} from "../../../src/domain/Errors.ts"
 import type { Fence } from "../../../src/domain/Fence.ts"
 import type { Sandbox } from "../../../src/domain/Sandbox.ts"
 import { ChangeBus } from "../../../src/store/ChangeBus.ts"
@@ -13,10 +19,7 @@ import { SshSessions } from "../../../src/store/SshSessions.ts"
 import type { Process } from "../kernel/Process.ts"
 import type { SimDatabase } from "./SimDatabase.ts"
 
-const conflict = (version: number) =>
-  new Conflict({
-    message: `sandbox update failed due to concurrent modification (current resource_version: ${version})`,
-  })
+const conflict = (version: number) => concurrentModification("sandbox update", version)
 
 const makeSandboxes = (db: SimDatabase, process: Process) => {
   const row = (id: string) => `sandbox:${id}`
