@@ -130,17 +130,26 @@ const make = Effect.gen(function* () {
       [shards, locks.shard, config.incarnation, nowMs, config.fenceMs],
     )
 
+  /** Not to be interrupted: a lock that was granted and not noted would never be given back. */
+  const take = (shards: ReadonlyArray<number>, nowMs: number) =>
+    Effect.map(acquireOnce(shards, nowMs), (taken) => {
+      for (const row of taken) epochs.set(row.shard_id, Number(row.epoch))
+      metrics.failovers.inc(taken.filter((row) => Number(row.epoch) > 1).length)
+      return taken.length
+    }).pipe(Effect.uninterruptible)
+
+  /**
+   * Waits for the first of them that can be had, not for all: what is taken serves at once, and the sharding loop,
+   * which can give nothing away while it waits here, asks again for the rest.
+   */
   const acquire = (wanted: ReadonlyArray<number>) =>
     Effect.gen(function* () {
       const nowMs = yield* Clock.currentTimeMillis
-      const deadline = performance.now() + limits.lockAcquireBudgetMs
-      let missing = wanted.filter((shard) => !epochs.has(shard))
+      const deadlineMs = performance.now() + limits.lockAcquireBudgetMs
+      const missing = wanted.filter((shard) => !epochs.has(shard))
       while (missing.length > 0) {
-        const taken = yield* acquireOnce(missing, nowMs)
-        for (const row of taken) epochs.set(row.shard_id, Number(row.epoch))
-        metrics.failovers.inc(taken.filter((row) => Number(row.epoch) > 1).length)
-        missing = missing.filter((shard) => !epochs.has(shard))
-        if (missing.length === 0 || performance.now() > deadline) break
+        const taken = yield* take(missing, nowMs)
+        if (taken > 0 || performance.now() >= deadlineMs) break
         yield* Effect.sleep(limits.lockAcquireRetryMs)
       }
       return wanted.filter((shard) => epochs.has(shard))

@@ -51,9 +51,9 @@ export const limitsTable = {
   lockQueryTimeoutMs: [2_000, "ms", "a stalled lock session is dropped while the fence still runs"],
   lockAcquireRetryMs: [25, "ms", "locks of a dead session are freed within milliseconds of its end"],
   lockAcquireBudgetMs: [
-    800,
+    100,
     "ms",
-    "hides the one-second pause of the sharding loop, stays below its timeout",
+    "while a replica waits for shards it gives none away; short, so that two changes at once do not wait in turn",
   ],
   shardReleaseMs: [5, "ms", "shards that are given back within this go in one statement"],
   databaseRestartGraceMs: [
@@ -284,7 +284,7 @@ export const limitsTable = {
     "ms",
     "how often a draining replica looks whether anything is left: an idle one ends quickly",
   ],
-  drainHandoverMs: [1_500, "ms", "shards change owners in 0.3 s, or in 1.3 s right after another change"],
+  drainHandoverMs: [1_500, "ms", "shards change owners in 0.3 s; a busy machine may take some times that"],
   drainAloneMs: [
     1_000,
     "ms",

@@ -141,6 +141,17 @@ describe("runner storage on advisory locks", () => {
     await second.die()
   })
 
+  it("takes what is free without waiting for what another still holds", async () => {
+    const clusterId = await freshCluster()
+    const first = await join(settingsOf(clusterId, "a", "1"))
+    const second = await join(settingsOf(clusterId, "b", "1"))
+    await first.acquire(shards.slice(0, 5))
+    expect(await second.acquire()).toHaveLength(15)
+    await first.die()
+    await until("the rest as well", async () => (await second.acquire()).length === 20)
+    await second.die()
+  })
+
   it("refuses a second live replica of the same name", async () => {
     const clusterId = await freshCluster()
     const first = await join(settingsOf(clusterId, "a", "1"))
