@@ -30,6 +30,18 @@ export class PeerDialer extends Context.Tag("holdfast/PeerDialer")<
   }
 >() {}
 
+/**
+ * A retry remembers its last error, and an error whose stack nobody has read keeps what its frames were called on:
+ * here the socket, by its listeners the fiber of that attempt, and so the error before it. Reading it lets go of all.
+ */
+const letGo = (error: unknown): void => {
+  for (let at = error; at instanceof Error; at = at.cause) void at.stack
+}
+
+const reconnecting = Schedule.spaced(limits.peerReconnectMs).pipe(
+  Schedule.tapInput((error: Socket.SocketError) => Effect.sync(() => letGo(error))),
+)
+
 const keyOf = ({ host, port }: HostPort): string => `${host}:${port}`
 
 const make = Effect.gen(function* () {
@@ -125,7 +137,7 @@ const make = Effect.gen(function* () {
       { openTimeout: limits.peerOpenTimeoutMs },
     ).pipe(
       Effect.flatMap((socket) =>
-        RpcClient.makeProtocolSocket({ retrySchedule: Schedule.spaced(limits.peerReconnectMs) }).pipe(
+        RpcClient.makeProtocolSocket({ retrySchedule: reconnecting }).pipe(
           Effect.provideService(Socket.Socket, socket),
           Effect.provideService(RpcSerialization.RpcSerialization, serialization),
         ),

@@ -2,7 +2,7 @@
 import * as SocketServer from "@effect/platform/SocketServer"
 import * as RpcClient from "@effect/rpc/RpcClient"
 import * as RpcServer from "@effect/rpc/RpcServer"
-import { Context, Duration, Effect, Layer, RcMap, Scope } from "effect"
+import { Context, Duration, Effect, Layer, RcMap, Scope, Stream } from "effect"
 import { boundedScope } from "../cluster/BoundedScope.ts"
 import { serialization } from "../cluster/Cluster.ts"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
@@ -70,6 +70,25 @@ const make = Effect.gen(function* () {
       }),
     idleTimeToLive: Duration.millis(limits.peerIdleMs),
   }).pipe(Scope.extend(yield* boundedScope(limits.peerCloseMs)))
+
+  // A replica that has left is not looked for any longer: its successor has another incarnation.
+  yield* membership.ref.changes.pipe(
+    Stream.runForEach((members) => {
+      const live = new Set(members.filter((member) => member.live).map((member) => member.incarnation))
+      return Effect.flatMap(RcMap.keys(clients), (known) =>
+        Effect.forEach(
+          known.filter((incarnation) => !live.has(incarnation)),
+          (incarnation) =>
+            RcMap.invalidate(clients, incarnation).pipe(
+              Effect.disconnect,
+              Effect.timeoutOption(Duration.millis(limits.peerCloseMs)),
+            ),
+          { discard: true, concurrency: "unbounded" },
+        ),
+      )
+    }),
+    Effect.forkScoped,
+  )
 
   const { edges, statistics, peerArrivals } = edgesOver({
     incarnation: config.incarnation,
