@@ -10,7 +10,7 @@ export interface Member extends HostPort {
   readonly version: string
   readonly startedAtMs: number
   readonly live: boolean
-  /** It hands over what it holds: no new shards, sessions or callers should go there. */
+  /** It hands over what it holds, or is not built yet: no new shards, sessions or callers should go there. */
   readonly draining: boolean
 }
 

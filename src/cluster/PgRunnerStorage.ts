@@ -38,7 +38,8 @@ const make = Effect.gen(function* () {
   const epochs = new Map<number, number>()
   let machineId: number | undefined
   let lastKnown: ReadonlyArray<Member> = []
-  let published = false
+  /** What the row of this replica says of it. */
+  let published = membership.withdrawn()
 
   /** Takes the liveness lock and writes this replica's row. Run on each new session: the locks fell with the old one. */
   const enrol = (query: LockSession["query"]) =>
@@ -63,15 +64,17 @@ const make = Effect.gen(function* () {
       ])
       if (lock?.ok !== true)
         return yield* new Unavailable({ message: `another live replica is called '${config.name}'` })
+      const draining = membership.withdrawn()
       yield* query(
         `UPDATE cluster_runners SET incarnation = $2, address = $3, url = $4, version = $5, started_at_ms = $6,
            metadata = $7
          WHERE machine_id = $1`,
         [
           ...[row.machine_id, config.incarnation, address, config.url, config.version, startedAtMs],
-          metadataOf(published),
+          metadataOf(draining),
         ],
       )
+      published = draining
       machineId = row.machine_id
     })
 

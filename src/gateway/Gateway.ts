@@ -1,7 +1,7 @@
 /** One replica, composed. Read it from the bottom: what is provided last stands first. */
 import type * as RunnerStorage from "@effect/cluster/RunnerStorage"
 import type * as SqlClient from "@effect/sql/SqlClient"
-import { Deferred, Effect, Layer, Logger, Option, type Scope } from "effect"
+import { Context, Deferred, Effect, Layer, Logger, Option, type Scope } from "effect"
 import packageJson from "../../package.json" with { type: "json" }
 import { ApiSettings } from "../api/ApiSettings.ts"
 import { Extensions, extensionService } from "../api/Extensions.ts"
@@ -82,6 +82,19 @@ const driver = (settings: GatewaySettings): Layer.Layer<Driver> => {
   })
 }
 
+/**
+ * A replica is a member as soon as it has its locks, long before it can serve. Shards that it were given then would
+ * be with nobody for as long as the rest of it takes to build.
+ */
+const joining = Layer.tap(Membership.layer, (context) => Context.get(context, Membership).withdraw(true))
+const joined = Layer.effectDiscard(
+  Effect.gen(function* () {
+    // Connects it with the others, which the first open of each sandbox would wait for otherwise.
+    yield* (yield* Steering).look
+    yield* (yield* Membership).withdraw(false)
+  }),
+)
+
 export const layer = (settings: GatewaySettings) => {
   const config = Layer.mergeAll(
     ClusterConfig.layer({
@@ -141,7 +154,8 @@ export const layer = (settings: GatewaySettings) => {
 
   const configuration = Layer.provideMerge(Configuration.layer, AttachedProviders.layer)
 
-  return Layer.mergeAll(clientListeners(settings), healthListener(settings), probe).pipe(
+  return joined.pipe(
+    Layer.provideMerge(Layer.mergeAll(clientListeners(settings), healthListener(settings), probe)),
     Layer.provideMerge(services),
     Layer.provideMerge(Layer.mergeAll(SandboxActor.layer, Reconciler.layer, CredentialRotation.layer)),
     Layer.provideMerge(
@@ -158,7 +172,7 @@ export const layer = (settings: GatewaySettings) => {
     Layer.provideMerge(Cluster.layer),
     Layer.provideMerge(Layer.unwrapEffect(Effect.map(Database, ({ dialect }) => runnerStorage(dialect)))),
     Layer.provideMerge(peers),
-    Layer.provideMerge(Membership.layer),
+    Layer.provideMerge(joining),
     Layer.provideMerge(store),
     Layer.provideMerge(config),
   )

@@ -129,7 +129,8 @@ export const healthListener = (settings: GatewaySettings) =>
       const state = () => {
         const { draining, remaining } = Effect.runSync(drain.state)
         const proven = ownership.proofAgeMs() <= settings.fenceMs
-        const ready = !draining && readiness.database.healthy && proven
+        const joined = membership.find(settings.incarnation)?.draining === false
+        const ready = !draining && joined && readiness.database.healthy && proven
         return {
           ready,
           body: {
