@@ -80,7 +80,16 @@ export const limitsTable = {
     "ms",
     "an idle actor hibernates: its truth is in the store and at the edge, and waking costs one statement",
   ],
-  entityTerminationMs: [2_000, "ms", "actors hold no state that needs longer"],
+  entityTerminationMs: [
+    150,
+    "ms",
+    "a shard waits this long for asks under way; those that take longer are asked again at the next owner",
+  ],
+  lifecycleFinishMs: [
+    2_000,
+    "ms",
+    "a lifecycle step is not broken off for a handover before this: its driver may be in the middle of it",
+  ],
   entityMailbox: [4_096, "messages", "Effect Cluster default"],
   peerOpenTimeoutMs: [1_000, "ms", "peers share a network; a slower connect is a failure"],
   peerIdleMs: [180_000, "ms", "unused peer connections are closed"],

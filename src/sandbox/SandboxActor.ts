@@ -9,6 +9,7 @@ import { Ownership } from "../cluster/Ownership.ts"
 import { limits } from "../domain/Limits.ts"
 import * as Admission from "./Admission.ts"
 import { Edges } from "./Edges.ts"
+import { finishing } from "./Finishing.ts"
 import * as Lifecycle from "./Lifecycle.ts"
 import * as OpenRelay from "./OpenRelay.ts"
 import { Residents } from "./Residents.ts"
@@ -32,15 +33,16 @@ const build = Effect.gen(function* () {
   const lifecycle = yield* Lifecycle.make(state, fence, sessions)
   /** One lifecycle step at a time; opens do not wait for it. */
   const one = (yield* Effect.makeSemaphore(1)).withPermits(1)
+  const step = <A, E, R>(effect: Effect.Effect<A, E, R>) => finishing(limits.lifecycleFinishMs)(one(effect))
   /** An open that was sent twice joins the first. */
   const opening = yield* FiberMap.make<string>()
   const annotated = Effect.annotateLogs({ sandbox: sandboxId, shard })
 
   return SandboxEntity.of({
-    Provision: () => one(lifecycle.provision).pipe(annotated),
-    Stop: () => one(lifecycle.stop.pipe(Effect.tap(() => relays.forgetTokens()))).pipe(annotated),
-    Start: () => one(lifecycle.start).pipe(annotated),
-    Delete: () => one(lifecycle.remove).pipe(annotated),
+    Provision: () => step(lifecycle.provision).pipe(annotated),
+    Stop: () => step(lifecycle.stop.pipe(Effect.tap(() => relays.forgetTokens()))).pipe(annotated),
+    Start: () => step(lifecycle.start).pipe(annotated),
+    Delete: () => step(lifecycle.remove).pipe(annotated),
     Attach: ({ payload }) => one(sessions.attach(payload)).pipe(annotated),
     Detach: ({ payload }) => one(sessions.detach(payload.sessionId)).pipe(annotated),
     OpenRelay: ({ payload }) =>
@@ -60,8 +62,8 @@ const build = Effect.gen(function* () {
         relays.revoke(payload.tokenHash)
         yield* edges.cut(sandboxId, payload.tokenHash, yield* fence)
       }).pipe(annotated),
-    ReportExit: ({ payload }) => one(lifecycle.exited(payload.instanceId, payload.exitCode)).pipe(annotated),
-    Reconcile: ({ payload }) => one(lifecycle.reconcile(payload.missingMs)).pipe(annotated),
+    ReportExit: ({ payload }) => step(lifecycle.exited(payload.instanceId, payload.exitCode)).pipe(annotated),
+    Reconcile: ({ payload }) => step(lifecycle.reconcile(payload.missingMs)).pipe(annotated),
     Locate: () =>
       Effect.gen(function* () {
         yield* state.current
