@@ -239,7 +239,7 @@ export const limitsTable = {
   steerHomePercentPerSecond: [
     1,
     "%/s",
-    "sessions that landed by chance go to their owners slowly: it saves one call per open and nothing else",
+    "sessions that landed by chance go to their owners slowly, and not while more arrive: it saves one call per open and nothing else",
   ],
   steerFreshMs: [
     5_000,

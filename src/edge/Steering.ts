@@ -157,13 +157,22 @@ const make = Effect.gen(function* () {
     }
   })
 
+  /** Going home saves a call for each open and costs a handshake: none while more arrive than would be sent. */
+  const homeward = (sessions: number): number => {
+    const most = Math.max(1, perSecond(sessions, limits.steerHomePercentPerSecond))
+    let arrived = 0
+    for (const { acceptedAtMs = nowMs, moved } of edge.sessions.values())
+      if (!moved && nowMs - acceptedAtMs < limits.steerFreshMs) arrived += 1
+    return arrived * limits.steerIntervalMs > most * limits.steerFreshMs ? 0 : most
+  }
+
   const balance = Effect.suspend(() =>
     membership.withdrawn()
       ? Effect.void
-      : move((load, settling) =>
+      : move(({ sessions }, settling) =>
           settling
-            ? Math.max(limits.steerLeast, perSecond(load.sessions, limits.steerPercentPerSecond))
-            : Math.max(1, perSecond(load.sessions, limits.steerHomePercentPerSecond)),
+            ? Math.max(limits.steerLeast, perSecond(sessions, limits.steerPercentPerSecond))
+            : homeward(sessions),
         ),
   ).pipe(
     Effect.zipRight(review),

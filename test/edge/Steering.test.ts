@@ -6,6 +6,7 @@ import { ClusterConfig } from "../../src/cluster/ClusterConfig.ts"
 import { type Member, Membership } from "../../src/cluster/Membership.ts"
 import { Unavailable } from "../../src/domain/Errors.ts"
 import { limits } from "../../src/domain/Limits.ts"
+import { monotonicMs } from "../../src/domain/Monotonic.ts"
 import type { SupervisorCapabilities } from "../../src/domain/Session.ts"
 import type { EdgeStats } from "../../src/edge/EdgeRpcs.ts"
 import { EdgeStatistics } from "../../src/edge/EdgeStatistics.ts"
@@ -175,6 +176,22 @@ describe("steering", () => {
         yield* TestClock.adjust(limits.steerFreshMs)
         expect(chance?.asked).toMatchObject({ to: "two", reason: "owner" })
         expect(sent?.asked).toBeUndefined()
+      }),
+    ),
+  )
+
+  it.effect("sends nobody home while more arrive than would go", () =>
+    played([member(own), member("two")], ({ peers, add }) =>
+      Effect.gen(function* () {
+        const early = add(2)
+        peers.set("two", peer({ sessions: 10, shards: [7] }))
+        yield* TestClock.adjust(limits.steerFreshMs)
+        const atMs = yield* monotonicMs
+        for (const session of add(9)) session.acceptedAtMs = atMs
+        for (let n = 0; n < 4; n++) yield* second
+        expect(targets(early)).toEqual([])
+        yield* TestClock.adjust(limits.steerFreshMs)
+        expect(targets(early).length).toBeGreaterThan(0)
       }),
     ),
   )
