@@ -254,8 +254,13 @@ const make = Effect.gen(function* () {
       readonly fence: Fence
     }) =>
       Effect.map(admit(request.fence), () => {
-        here.cut(request.sandboxId, request.tokenHash)
-        live.revoke(request.sandboxId, request.tokenHash)
+        const { sandboxId, tokenHash } = request
+        const isCut = ({ request: opening }: Pending) =>
+          opening.sandboxId === sandboxId && (tokenHash ?? opening.tokenHash) === opening.tokenHash
+        for (const entry of [...pending.values()].filter(isCut)) failPending(entry.request.channelId, gone())
+        for (const entry of [...joining.values()].filter(isCut)) entry.client?.cancel()
+        here.cut(sandboxId, tokenHash)
+        live.revoke(sandboxId, tokenHash)
       }),
     relays: () => live.size,
     cutRelays: () => live.cut(),

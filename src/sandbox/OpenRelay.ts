@@ -18,7 +18,7 @@ import type { SandboxState } from "./SandboxState.ts"
 
 interface KnownToken {
   readonly expiresAtMs: number
-  revoked: boolean
+  readonly revoked: boolean
 }
 
 export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch>) =>
@@ -27,6 +27,13 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
     const sshSessions = yield* SshSessions
     /** Tokens this owner has checked; a revocation comes through this actor, so the copy is exact. */
     const tokens = new Map<string, KnownToken>()
+
+    const remember = (tokenHash: string, token: KnownToken): KnownToken => {
+      const [oldest] = tokens.keys()
+      if (oldest !== undefined && tokens.size >= limits.knownTokens) tokens.delete(oldest)
+      tokens.set(tokenHash, token)
+      return token
+    }
 
     const checkToken = (tokenHash: string) =>
       Effect.gen(function* () {
@@ -37,9 +44,8 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
             return yield* new Unauthenticated({ message: "SSH session token not found" })
           if (stored.sandboxId !== state.sandboxId)
             return yield* new Unauthenticated({ message: "SSH session token is not valid" })
-          known = { expiresAtMs: stored.expiresAtMs, revoked: stored.revoked }
-          if (tokens.size >= limits.knownTokens) tokens.clear()
-          tokens.set(tokenHash, known)
+          // A revocation that came while the row was read is newer than the row.
+          known = tokens.get(tokenHash) ?? remember(tokenHash, stored)
         }
         if (known.revoked) return yield* new Unauthenticated({ message: "SSH session token is not valid" })
         if (known.expiresAtMs !== 0 && known.expiresAtMs <= (yield* Clock.currentTimeMillis))
@@ -102,6 +108,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
           const wake = state.nextChange()
           const { presence, held } = yield* awaitSession(deadlineMs)
           if (attempt === 1) yield* dispatch(request.channelId, held, deadlineMs)
+          if (request.tokenHash !== "") yield* checkToken(request.tokenHash)
           const proof = yield* fence
           asked(presence.replica)
           const outcome = yield* edges
@@ -128,6 +135,13 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         }
       })
 
+    /** A revocation cuts what runs; what was on its way then was asked of the edge before, or came to run after. */
+    const cutIfRevoked = (tokenHash: string) =>
+      checkToken(tokenHash).pipe(
+        Effect.catchTag("Unavailable", () => Effect.void),
+        Effect.tapError(() => Effect.flatMap(fence, (proof) => edges.cut(state.sandboxId, tokenHash, proof))),
+      )
+
     const open = (request: OpenRequest) =>
       Effect.gen(function* () {
         const deadlineMs = (yield* monotonicMs) + request.waitMs
@@ -151,6 +165,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
         return yield* place(request, deadlineMs, (replica) => {
           carrier = replica
         }).pipe(
+          Effect.tap(() => (request.tokenHash === "" ? Effect.void : cutIfRevoked(request.tokenHash))),
           Effect.ensuring(
             Effect.sync(() =>
               state.setAdmission(Admission.finish(state.admission(), request.channelId, carrier)),
@@ -161,9 +176,8 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
 
     return {
       open,
-      revoke: (tokenHash: string) => {
-        const known = tokens.get(tokenHash)
-        if (known !== undefined) known.revoked = true
+      revoke: (tokenHash: string): void => {
+        remember(tokenHash, { expiresAtMs: tokens.get(tokenHash)?.expiresAtMs ?? 0, revoked: true })
       },
       forgetTokens: () => tokens.clear(),
     } as const

@@ -90,6 +90,32 @@ describe("an edge", () => {
       }),
     ))
 
+  it("cuts also what is still opening: of that token, or of the whole sandbox", () =>
+    withEdge((edge, metrics) =>
+      Effect.gen(function* () {
+        sessionOn(edge, "s")
+        const fence = { shard: 7, epoch: 5 }
+        const open = (tokenHash: string) =>
+          Effect.fork(
+            Effect.flip(edge.open({ ...opening("s", 5), channelId: `with-${tokenHash}`, tokenHash })),
+          )
+        const [revoked, other] = [yield* open("revoked"), yield* open("other")]
+        const pending = Effect.promise(() => metrics.relayPending.get())
+        const until = (count: number) =>
+          Effect.repeat(Effect.delay(pending, 5), {
+            until: ({ values }) => values[0]?.value === count,
+            times: 300,
+          })
+        yield* until(2)
+        yield* edge.cut({ sandboxId: "sandbox-2", fence: { shard: 8, epoch: 1 } })
+        yield* edge.cut({ sandboxId: "sandbox-1", tokenHash: "revoked", fence })
+        expect((yield* revoked)._tag).toBe("Unavailable")
+        expect((yield* until(1)).values[0]?.value).toBe(1)
+        yield* edge.cut({ sandboxId: "sandbox-1", fence })
+        expect((yield* other)._tag).toBe("Unavailable")
+      }),
+    ))
+
   it("tells other replicas what it holds and that it drains", () =>
     withEdge((edge) =>
       Effect.gen(function* () {
