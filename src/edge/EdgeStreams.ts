@@ -76,6 +76,12 @@ export class EdgeStreams {
   /** Keeps the supervisor's side of a stream that is about to begin; answers its first carrier. */
   begin(request: Request, stream: StreamCarrier, relay: RelayLeg): RelayLeg {
     const { sandboxId, tokenHash } = request
+    const carrier = this.carrier(request, stream)
+    if (relay.stream.destroyed) {
+      // It would not say so again; whoever joins the carrier finds it closed.
+      carrier.stream.destroy()
+      return carrier
+    }
     const hurry = setTimeout(() => relay.abort(droppedText), limits.resumeHelloMs)
     const held = { sandboxId, tokenHash, relay, hurry }
     this.#held.set(stream.key, held)
@@ -83,7 +89,7 @@ export class EdgeStreams {
       clearTimeout(hurry)
       if (this.#held.get(stream.key) === held) this.#held.delete(stream.key)
     })
-    return this.carrier(request, stream)
+    return carrier
   }
 
   /** A carrier of that stream, to be joined with the client's side. */

@@ -86,6 +86,18 @@ describe("a stream that ends at the edge", () => {
     expect(await client.outcome).toMatchObject({ _tag: "Reset", by: "peer" })
   })
 
+  it("is not begun over a relay that has ended meanwhile", async () => {
+    const edge = new EdgeStreams(() => undefined)
+    const stream = { key: carrierKey(newIdentity().id).toString("hex"), kind: "tcp", binding: "me" } as const
+    const [ours, theirs] = memoryStreams()
+    theirs.on("error", () => undefined)
+    ours.destroy()
+    await until("the relay is closed", () => ours.closed)
+    const carrier = edge.begin(request, stream, peerLeg(ours))
+    expect(edge.knows(stream)).toBe(false)
+    expect(carrier.stream.destroyed).toBe(true)
+  })
+
   it("is not resumed for somebody else, and not begun to another target", async () => {
     const { client, carriers, become } = open()
     await client.opened
