@@ -5,7 +5,8 @@
 import { Clock, Effect, Layer, Stream } from "effect"
 import { limits } from "../domain/Limits.ts"
 import { Changes } from "../store/Changes.ts"
-import { Configs, globalScope } from "../store/Configs.ts"
+import { globalScope } from "../store/ConfigRows.ts"
+import { Configs } from "../store/Configs.ts"
 import { LocalEdge } from "./LocalEdge.ts"
 
 const daemon = Effect.gen(function* () {

@@ -5,7 +5,8 @@ import { limits } from "../domain/Limits.ts"
 import { type PolicyRevision, SandboxPolicy } from "../domain/Policy.ts"
 import type { Sandbox } from "../domain/Sandbox.ts"
 import type { Head } from "../store/ConfigRows.ts"
-import { Configs, HeadMoved, type Heads } from "../store/Configs.ts"
+import { HeadMoved } from "../store/ConfigRows.ts"
+import { Configs, type Heads } from "../store/Configs.ts"
 import { policyHash } from "./Canonical.ts"
 
 const decode = Schema.decodeUnknownOption(SandboxPolicy)

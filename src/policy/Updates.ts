@@ -15,7 +15,8 @@ import {
   type SettingMap,
 } from "../domain/SandboxConfig.ts"
 import type { Head } from "../store/ConfigRows.ts"
-import { type ConfigChange, Configs, globalScope, type Heads } from "../store/Configs.ts"
+import { globalScope } from "../store/ConfigRows.ts"
+import { type ConfigChange, Configs, type Heads } from "../store/Configs.ts"
 import { policyHash, same } from "./Canonical.ts"
 import { Configuration } from "./Configuration.ts"
 import { contentRefusal, reservedRefusal, withoutProviderRules } from "./Content.ts"

@@ -30,8 +30,6 @@ import { makeWriteSetting, type SettingChange } from "./SettingWrite.ts"
 import { shared } from "./SharedStatements.ts"
 import { guard, isMissingParent } from "./SqlErrors.ts"
 
-export { globalScope, HeadMoved } from "./ConfigRows.ts"
-
 export interface Heads {
   readonly own: Head
   readonly global: Head
