@@ -61,6 +61,10 @@ const addGlobalOptions = (program: Command): Command =>
         "how to connect: http2, websocket where a network passes nothing else, or auto, which tries both (auto)",
       ).argParser(oneOf("auto", "http2", "websocket")),
     )
+    .option(
+      "--no-extensions",
+      "speak OpenShell's wire and nothing else: streams end with their replica, and no call is made twice",
+    )
     .option("--no-color", "no colours")
 
 export interface ProgramOptions {

@@ -23,6 +23,9 @@ export interface UpOptions {
   readonly json: boolean
 }
 
+export const drillWires = ["holdfast", "openshell"] as const
+export type DrillWire = (typeof drillWires)[number]
+
 export interface DrillOptions {
   readonly scenario: string
   /** Start a cluster for the drill instead of using one that runs. */
@@ -34,6 +37,8 @@ export interface DrillOptions {
   readonly sandboxes: number | undefined
   /** Sessions that nobody uses, besides those of the sandboxes. */
   readonly idle: number
+  /** What supervisors and clients speak: our extensions as well, or OpenShell's wire alone. */
+  readonly wire: DrillWire
   /** By TLS instead of in the clear. */
   readonly tls: boolean
   readonly quick: boolean

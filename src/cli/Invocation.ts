@@ -24,6 +24,8 @@ export interface Globals {
   readonly keyFile: string | undefined
   /** `auto`, `http2` or `websocket`. */
   readonly transport: string | undefined
+  /** `false`: OpenShell's wire and nothing else. */
+  readonly extensions: boolean
 }
 
 export interface Invocation {
@@ -76,6 +78,7 @@ export const globalsFrom = (
   certificateFile: text(options.cert) ?? text(environment.HOLDFAST_CLIENT_CERT),
   keyFile: text(options.key) ?? text(environment.HOLDFAST_CLIENT_KEY),
   transport: text(options.transport) ?? text(environment.HOLDFAST_TRANSPORT),
+  extensions: options.extensions !== false,
 })
 
 const pathOf = (command: Command): string => {

@@ -1,4 +1,5 @@
 /** The relays of one stream: each opened through one connection, and what the answers of gateways mean. */
+import type { ForwardStart } from "../domain/Forward.ts"
 import { limits } from "../domain/Limits.ts"
 import { Status } from "../domain/Status.ts"
 import { carrierKey, newIdentity } from "../stream/Proof.ts"
@@ -31,7 +32,7 @@ export const carrierHeader = "holdfast-stream"
 const openRelay = async (
   connection: GrpcConnection,
   request: RelayRequest,
-  { key, token, resumed }: { readonly key: Buffer; readonly token: string; readonly resumed: boolean },
+  by: Pick<ForwardStart, "token" | "carrier">,
   signal?: AbortSignal,
 ): Promise<OpenRelay> => {
   const call = connection.open(forwardCall.path)
@@ -39,14 +40,13 @@ const openRelay = async (
   if (signal?.aborted === true) cancel()
   signal?.addEventListener("abort", cancel, { once: true })
   try {
-    const { sandboxId, serviceId, target, kind } = request
+    const { sandboxId, serviceId, target } = request
     await call.write(
       forwardCall.encodeRequest({
         sandboxId,
         serviceId,
         target: target === undefined ? { kind: "ssh" } : { kind: "tcp", ...target },
-        token,
-        carrier: { key: key.toString("hex"), kind, resumed },
+        ...by,
       }),
     )
     await call.headers
@@ -61,11 +61,14 @@ export class Opening {
   readonly identity = newIdentity()
   readonly #key = carrierKey(this.identity.id)
   readonly #request: RelayRequest
+  readonly #extensions: boolean
   #token: string | undefined
   #opened = false
 
-  constructor(request: RelayRequest) {
+  /** Without `extensions` the relays are not offered as carriers, so that they are plain ones. */
+  constructor(request: RelayRequest, extensions: boolean) {
     this.#request = request
+    this.#extensions = extensions
   }
 
   async open(connection: GrpcConnection, signal: AbortSignal | undefined): Promise<OpenRelay> {
@@ -74,8 +77,12 @@ export class Opening {
     for (let renewed = false; ; renewed = true) {
       signal?.throwIfAborted()
       try {
-        const carrier = { key: this.#key, token: this.#token, resumed: this.#opened }
-        const relay = await openRelay(connection, this.#request, carrier, signal)
+        const relay = await openRelay(
+          connection,
+          this.#request,
+          { token: this.#token, ...this.#carrier },
+          signal,
+        )
         this.#opened = true
         return relay
       } catch (cause) {
@@ -83,6 +90,12 @@ export class Opening {
         this.#token = await token(true)
       }
     }
+  }
+
+  get #carrier(): Pick<ForwardStart, "carrier"> {
+    if (!this.#extensions) return {}
+    const key = this.#key.toString("hex")
+    return { carrier: { key, kind: this.#request.kind, resumed: this.#opened } }
   }
 }
 

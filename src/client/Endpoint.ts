@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs"
 import { limits } from "../domain/Limits.ts"
 import type { ClientTlsOptions } from "../wire/grpc/GrpcClient.ts"
+import { plainUserAgent } from "../wire/grpc/UserAgents.ts"
 import { readStoredGateway } from "./GatewayStore.ts"
 
 export interface Endpoint {
@@ -17,6 +18,11 @@ export interface Endpoint {
   readonly token?: string
   /** How connections are made; when absent, HTTP/2 and where a network does not pass that a WebSocket. */
   readonly transport?: "http2" | "websocket"
+  /**
+   * `false`: OpenShell's wire and nothing else, as its own clients speak it. No stream is resumable, commands go by
+   * `ExecSandbox`, and no call is asked twice.
+   */
+  readonly extensions?: false
 }
 
 /** Why no endpoint could be made of the settings, as what is wrong and what to do. */
@@ -37,6 +43,7 @@ export interface EndpointSettings {
   readonly certificateFile?: string | undefined
   readonly keyFile?: string | undefined
   readonly transport?: string | undefined
+  readonly extensions?: boolean | undefined
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -72,6 +79,7 @@ export const resolveEndpoint = (
       ...(encrypted ? { tls: { ...stored?.tls, ...tlsFiles(settings) } } : {}),
       ...(token === undefined ? {} : { token }),
       ...(transport === "http2" || transport === "websocket" ? { transport } : {}),
+      ...(settings.extensions === false ? { extensions: false } : {}),
     }
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
@@ -131,6 +139,8 @@ const tlsFiles = (settings: EndpointSettings): ClientTlsOptions => ({
   ...(settings.keyFile === undefined ? {} : { key: readFileSync(settings.keyFile) }),
 })
 
-/** The header of every call. */
-export const authorizationHeaders = (endpoint: Endpoint): Readonly<Record<string, string>> =>
-  endpoint.token === undefined ? {} : { authorization: `Bearer ${endpoint.token}` }
+/** The headers of every call that say who calls. */
+export const callerHeaders = ({ token, extensions }: Endpoint): Readonly<Record<string, string>> => ({
+  ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+  ...(extensions === false ? { "user-agent": plainUserAgent } : {}),
+})

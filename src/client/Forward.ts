@@ -31,6 +31,8 @@ export interface ForwardOptions {
   readonly remotePort: number
   /** One connection failed; the listener goes on. */
   readonly onError?: (error: ClientError) => void
+  /** A connection that had come about broke off, and was reset. */
+  readonly onBroken?: (error: ClientError) => void
   /** Of all connections. */
   readonly onStall?: StallListener
 }
@@ -116,12 +118,13 @@ const carry = (
       const stream = yield* client
         .openStream({ kind: "tcp", sandboxId: id, serviceId, target, token, onStall: options.onStall })
         .pipe(Effect.retry({ while: (error) => error._tag === "LimitReached", schedule: whileFull }))
-      const failure = yield* Effect.promise(() => join(stream.duplex, socket))
-      if (failure === undefined) return
-      const error = yield* Effect.promise(() => stream.reason(failure))
+      const broken = yield* Effect.promise(() => join(stream.duplex, socket))
+      if (broken === undefined) return
+      const error = yield* Effect.promise(() => stream.reason(broken.error))
       // What the target did to a connection that came about is told by the reset alone.
-      const cameAbout = error instanceof StreamReset || (!stream.resumable && socket.bytesWritten > 0)
-      if (!cameAbout && !socket.readableEnded) options.onError?.(publicErrorOfUnknown(error))
+      const cameAbout = error instanceof StreamReset || (!stream.resumable && broken.bytesWritten > 0)
+      if (cameAbout) options.onBroken?.(publicErrorOfUnknown(error))
+      else if (!socket.readableEnded) options.onError?.(publicErrorOfUnknown(error))
     }),
   )
 
@@ -151,15 +154,22 @@ const leasedToken = (
     }
   })
 
+/** What broke a connection, and what had come through to the program that connected. */
+interface Broken {
+  readonly error: unknown
+  readonly bytesWritten: number
+}
+
 /** Carries both directions to their ends; resolves with the stream's error when that was what broke. */
-const join = async (stream: Duplex, socket: Socket): Promise<unknown> => {
-  let failure: unknown
+const join = async (stream: Duplex, socket: Socket): Promise<Broken | undefined> => {
+  let broken: Broken | undefined
   stream.once("error", (error) => {
     if (socket.destroyed) return
-    failure = error
+    // A socket that was reset has forgotten the number.
+    broken = { error, bytesWritten: socket.bytesWritten }
     // A plain close would look like an ordinary end to the program that connected.
     socket.resetAndDestroy()
   })
   await Promise.allSettled([pipeline(socket, stream), pipeline(stream, socket)])
-  return failure
+  return broken
 }

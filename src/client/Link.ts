@@ -9,7 +9,7 @@ import { Status } from "../domain/Status.ts"
 import { GrpcConnection } from "../wire/grpc/GrpcClient.ts"
 import { GrpcError } from "../wire/grpc/GrpcError.ts"
 import { ConnectFailed } from "./ConnectFailed.ts"
-import { authorizationHeaders, type Endpoint } from "./Endpoint.ts"
+import { callerHeaders, type Endpoint } from "./Endpoint.ts"
 
 export interface CallRules {
   /** How often the call is asked; 1 for one that may not be asked twice. */
@@ -70,7 +70,7 @@ export class Link {
   /**
    * Makes one call. Its connection is asked whether it lives while there is no answer. A call that was not sent
    * is made on another connection; one that was, while `attempts` last, when the connection was lost or the
-   * replica at its other end is cut off from the database.
+   * replica at its other end is cut off from the database. Without extensions every call is made once.
    */
   async call<A>(ask: (connection: GrpcConnection) => Promise<A>, rules: CallRules): Promise<A> {
     const startedAtMs = performance.now()
@@ -83,7 +83,7 @@ export class Link {
       try {
         return await ask(connection)
       } catch (cause) {
-        if (rules.signal?.aborted === true || this.#closed) throw cause
+        if (rules.signal?.aborted === true || this.#closed || this.endpoint.extensions === false) throw cause
         const most = neverSent(cause) ? limits.clientCallAttempts : rules.attempts
         const unfit = cannotAct(cause)
         const lost = (neverSent(cause) || connectionLost(cause) || unfit) && attempt < most
@@ -124,7 +124,7 @@ export class Link {
         transport,
         connectTimeoutMs: limits.clientConnectTimeoutMs,
         ...(tls === undefined ? {} : { tls }),
-        headers: () => authorizationHeaders(this.endpoint),
+        headers: () => callerHeaders(this.endpoint),
       })
     if (this.#transport !== undefined) return by(this.#transport)
     try {

@@ -52,7 +52,9 @@ export function openStream(
 ): Promise<OpenStream>
 export function openStream(link: Link, request: StreamRequest): Promise<OpenStream | undefined>
 export async function openStream(link: Link, request: StreamRequest): Promise<OpenStream | undefined> {
-  const opening = new Opening(request)
+  const extensions = link.endpoint.extensions !== false
+  if (!extensions && request.kind === "exec") return undefined
+  const opening = new Opening(request, extensions)
   const relay = await link
     .call((connection) => opening.open(connection, request.signal), {
       attempts: limits.clientCallAttempts,

@@ -635,6 +635,17 @@ export const limitsTable = {
   ],
   controlMs: [300_000, "ms", "one act on a local cluster; a drain may take minutes"],
   drillReopenMs: [500, "ms", "pause before a broken stream is opened again; every attempt counts"],
+  drillEndMs: [
+    5_000,
+    "ms",
+    "relays of a replica that was lost have ended at both ends by then, however busy the machine",
+  ],
+  drillDeadlineSlackMs: [250, "ms", "a drain counts its deadline from when the signal arrived"],
+  drillQuickDeadlineMs: [
+    8_000,
+    "ms",
+    "a drain's deadline in a quick roll of plain relays; sessions move in 3 s",
+  ],
   drillWorkingMs: [20_000, "ms", "every stream carries something by then, or the drill does not begin"],
   drillStopMs: [
     30_000,

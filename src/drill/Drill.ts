@@ -3,9 +3,10 @@ import { Clock, Effect, Logger, LogLevel, type Scope } from "effect"
 import type { DrillOptions } from "../cli/Dependencies.ts"
 import { CliFailure, usageFailure } from "../cli/Failure.ts"
 import { colorOn, print, printJsonLine, say } from "../cli/Output.ts"
+import { limits } from "../domain/Limits.ts"
 import { CannotRunHere, type DrillError } from "./DrillError.ts"
 import { play } from "./Play.ts"
-import { type ScenarioName, scenarioNames } from "./scenarios/Names.ts"
+import { isPlayedPlain, plainScenarios, type ScenarioName, scenarioNames } from "./scenarios/Names.ts"
 import { entryOf } from "./scenarios/Scenarios.ts"
 import { render } from "./score/Render.ts"
 import type { Scoreboard } from "./score/Scoreboard.ts"
@@ -37,9 +38,19 @@ const siteOf = (
   options: DrillOptions,
 ): Effect.Effect<Site, DrillError | CannotRunHere, Scope.Scope> => {
   const { replicas, links, idle } = entryOf(name, options)
+  const { wire, quick, tls } = options
+  if (wire === "openshell" && !(options.local && isPlayedPlain(name))) {
+    return Effect.fail(
+      new CannotRunHere({
+        message: `OpenShell's wire is played with --local, in ${plainScenarios.join(", ")}`,
+      }),
+    )
+  }
   if (options.local)
     return OwnCluster.start({
-      ...{ replicas, idle: idle > 0, tls: options.tls },
+      ...{ replicas, idle: idle > 0, tls, extensions: wire === "holdfast" },
+      drainDeadlineMs:
+        wire === "openshell" && quick ? limits.drillQuickDeadlineMs : limits.localDrainDeadlineMs,
       links: links === "unused" ? "none" : Namespace.isInside() ? "packets" : "proxies",
     })
   if (name === "watch") return Elsewhere.find(options.globals)
@@ -64,7 +75,7 @@ const playOne = (
     return yield* play({
       ...{ scenario: name, play: entry.play, prepare: entry.prepare, site, streams },
       sandboxes: streams === 0 ? 0 : (options.sandboxes ?? sandboxesFor(streams)),
-      ...{ quick: options.quick, idle: entry.idle },
+      ...{ quick: options.quick, idle: entry.idle, wire: options.wire },
       seed: options.seed ?? (yield* Clock.currentTimeMillis) % 2 ** 31,
       say,
     })
@@ -95,6 +106,7 @@ const argumentsOf = (name: ScenarioName, options: DrillOptions): ReadonlyArray<s
   ...(options.streams === undefined ? [] : ["--streams", String(options.streams)]),
   ...(options.sandboxes === undefined ? [] : ["--sandboxes", String(options.sandboxes)]),
   ...(options.seed === undefined ? [] : ["--seed", String(options.seed)]),
+  ...["--wire", options.wire],
   ...(options.tls ? ["--tls"] : []),
   ...(options.quick ? ["--quick"] : []),
   ...(options.json ? ["--json"] : []),

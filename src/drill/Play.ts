@@ -4,6 +4,8 @@ import { tmpdir } from "node:os"
 import path from "node:path"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import { Clock, Effect } from "effect"
+import type { DrillWire } from "../cli/Dependencies.ts"
+import type { Endpoint } from "../client/Endpoint.ts"
 import { GatewayClient } from "../client/GatewayClient.ts"
 import { limits } from "../domain/Limits.ts"
 import { CannotRunHere, DrillError } from "./DrillError.ts"
@@ -13,7 +15,7 @@ import { prepareSandboxes } from "./load/Sandboxes.ts"
 import { type Scenario, Stage } from "./Stage.ts"
 import type { ScenarioName } from "./scenarios/Names.ts"
 import { type Scoreboard, scoreboard } from "./score/Scoreboard.ts"
-import { thresholdsTable } from "./score/Thresholds.ts"
+import { thresholdsOf } from "./score/Thresholds.ts"
 import type { Controls, IdleSessions, Site } from "./sites/Site.ts"
 import { watchMemory } from "./watch/Memory.ts"
 import * as Owners from "./watch/Owners.ts"
@@ -31,6 +33,7 @@ export interface PlayOptions {
   /** Sessions that nobody uses, besides those of the sandboxes. */
   readonly idle: number
   readonly quick: boolean
+  readonly wire: DrillWire
   readonly seed: number
   readonly say: (text: string) => Effect.Effect<void>
 }
@@ -106,7 +109,9 @@ const noControls: Controls = {
 
 export const play = (options: PlayOptions): Effect.Effect<Scoreboard, DrillError | CannotRunHere> =>
   Effect.gen(function* () {
-    const { site, quick, seed, say, scenario } = options
+    const { site, quick, seed, say, scenario, wire } = options
+    // Questions about the cluster are always ours.
+    const endpoint: Endpoint = { ...site.endpoint, ...(wire === "openshell" ? { extensions: false } : {}) }
     const startedAtMs = performance.now()
     const directory = yield* scratchDirectory
     const client = yield* GatewayClient.make({ endpoint: site.endpoint, workspace: site.workspace })
@@ -120,11 +125,11 @@ export const play = (options: PlayOptions): Effect.Effect<Scoreboard, DrillError
       run: site.run ?? (() => Effect.void),
     })
     const idle = yield* idleSessions(options)
-    const prober = yield* Prober.start(site, places)
+    const prober = yield* Prober.start({ ...site, endpoint }, places)
     const clients = yield* directClients(site, limits.drillAskMs)
     const owners = yield* Owners.start(site, places)
     const load = yield* Load.start({
-      ...{ endpoint: site.endpoint, workspace: site.workspace, places, seed, directory },
+      ...{ endpoint, workspace: site.workspace, places, seed, directory },
       streams: options.streams,
       pace: paceOf(options),
     })
@@ -136,6 +141,7 @@ export const play = (options: PlayOptions): Effect.Effect<Scoreboard, DrillError
     const delay = yield* loopDelay
     yield* load.beginWindow
     prober.beginWindow()
+    const windowAtMs = performance.now()
     const stage = new Stage({
       ...{ site, controls: site.controls ?? noControls, clients, prober, places, quick, say },
       ...{ moves: () => owners.moves() + movesOf(idle), idle },
@@ -148,20 +154,27 @@ export const play = (options: PlayOptions): Effect.Effect<Scoreboard, DrillError
     return scoreboard(
       {
         setting: {
-          ...{ scenario, quick, seed, idleSessions: options.idle, tls: site.endpoint.tls !== undefined },
+          ...{
+            scenario,
+            wire,
+            quick,
+            seed,
+            idleSessions: options.idle,
+            tls: site.endpoint.tls !== undefined,
+          },
           replicas: replicas.length,
           sandboxes: places.length,
         },
         date: new Date(yield* Clock.currentTimeMillis).toISOString(),
         seconds: (performance.now() - startedAtMs) / 1_000,
         streams: load.report(),
-        opens,
+        ...{ opens, windowAtMs },
         ownership: owners.ownership,
         moves: stage.moves(),
         residentMb: residentMb(),
         found: stage.found,
         loopDelay: { p99Ms: milliseconds(delay.percentile(99)), maxMs: milliseconds(delay.max) },
       },
-      thresholdsTable[scenario],
+      thresholdsOf(scenario, wire),
     )
   }).pipe(Effect.scoped)

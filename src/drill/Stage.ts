@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import type { GatewayClientService } from "../client/GatewayClient.ts"
 import { limits } from "../domain/Limits.ts"
+import type { Loss } from "./check/Endings.ts"
 import { type CannotRunHere, DrillError } from "./DrillError.ts"
 import type { Place } from "./load/LoadStream.ts"
 import type { Found, Mark } from "./score/Scoreboard.ts"
@@ -37,6 +38,7 @@ export class Stage {
   readonly #startedAtMs = performance.now()
   readonly #marks: Array<Mark> = []
   readonly #failures: Array<string> = []
+  readonly #losses: Array<Loss> = []
   #convergeMs: number | undefined = 0
   #skew: number | undefined
   #moveRatio: number | undefined
@@ -110,6 +112,17 @@ export class Stage {
     )
   }
 
+  /** A replica was stopped: what could not move ended with it, at its drain's deadline. Times as of performance.now(). */
+  stopped(sinceMs: number, goneMs: number): void {
+    const { drainDeadlineMs = 0 } = this.#options.site
+    this.#losses.push({ fromMs: sinceMs + drainDeadlineMs - limits.drillDeadlineSlackMs, goneMs })
+  }
+
+  /** A replica was killed. */
+  killed(sinceMs: number, goneMs: number): void {
+    this.#losses.push({ fromMs: sinceMs, goneMs })
+  }
+
   /** The worst of all changes counts. */
   foundSkew(skew: number): void {
     this.#skew = Math.max(this.#skew ?? 0, skew)
@@ -139,6 +152,7 @@ export class Stage {
       skew: this.#skew,
       moveRatio: this.#moveRatio,
       cost: this.#cost,
+      losses: this.#losses,
       marks: this.#marks,
       failures: this.#failures,
     }

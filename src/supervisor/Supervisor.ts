@@ -69,6 +69,7 @@ const supervise = (
       sandboxId: config.sandboxId,
       instanceId: randomUUID(),
       startedAtMs: yield* Clock.currentTimeMillis,
+      extensions: config.extensions,
     }
     const log = yield* makeLog
     const launcher = yield* Launcher.make({
@@ -167,7 +168,8 @@ export const run = (config: SupervisorConfig): Effect.Effect<number, SupervisorE
   Effect.gen(function* () {
     yield* holdLock(config.lock)
     const tls = yield* readTls(config.tls)
-    const link = new GatewayLink(config.endpoints, tls, yield* TokenStore.make(config.token))
+    const token = yield* TokenStore.make(config.token)
+    const link = new GatewayLink(config.endpoints, tls, token, config.extensions)
     return yield* withLogs(config, link, Effect.scoped(supervise(config, link)))
   }).pipe(Effect.scoped, Effect.annotateLogs({ sandbox: config.sandboxId }), Effect.raceFirst(untilSignal))
 

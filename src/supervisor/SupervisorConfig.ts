@@ -45,6 +45,8 @@ export interface SupervisorConfig {
   readonly logPushLevel: LogLevel.LogLevel
   readonly configPollMs: number
   readonly workdir: string
+  /** `false`: OpenShell's wire and nothing else; the hello offers no capabilities. */
+  readonly extensions: boolean
   /** Held for as long as the process lives, when set. */
   readonly lock: string | undefined
   /** The process environment, from which children inherit. */
@@ -169,6 +171,7 @@ const variablesOf = (text: string | undefined): Either.Either<Record<string, str
 
 interface Arguments {
   readonly workdir: string | undefined
+  readonly extensions: boolean
   readonly command: ReadonlyArray<string>
 }
 
@@ -180,15 +183,19 @@ const argumentsOf = (argv: ReadonlyArray<string>): Either.Either<Arguments, Supe
       const { values, positionals } = parseArgs({
         args: [...own],
         allowPositionals: true,
-        options: { workdir: { type: "string" } },
+        options: { workdir: { type: "string" }, "no-extensions": { type: "boolean", default: false } },
       })
-      return { workdir: values.workdir, command: [...positionals, ...(at === -1 ? [] : argv.slice(at + 1))] }
+      return {
+        workdir: values.workdir,
+        extensions: !values["no-extensions"],
+        command: [...positionals, ...(at === -1 ? [] : argv.slice(at + 1))],
+      }
     },
     catch: (cause) => refuse(cause instanceof Error ? cause.message : "the arguments are not readable"),
   })
 }
 
-/** `argv` is what follows `holdfast supervisor`: `[--workdir DIR] [--] [command…]`. */
+/** `argv` is what follows `holdfast supervisor`: `[--workdir DIR] [--no-extensions] [--] [command…]`. */
 export const fromEnvironment = (
   env: Environment,
   argv: ReadonlyArray<string>,
@@ -201,7 +208,7 @@ export const fromEnvironment = (
       Effect.withConfigProvider(ConfigProvider.fromMap(new Map(set))),
       Effect.mapError((error) => refuse(describe(error))),
     )
-    const { workdir, command } = yield* argumentsOf(argv)
+    const { workdir, extensions, command } = yield* argumentsOf(argv)
     const endpoints = yield* endpointsOf(values.endpoint)
     return {
       sandboxId: values.sandboxId,
@@ -216,6 +223,7 @@ export const fromEnvironment = (
       logPushLevel: values.logPushLevel,
       configPollMs: values.configPollMs,
       workdir: workdir ?? process.cwd(),
+      extensions,
       lock: values.lock,
       environment: env,
     }

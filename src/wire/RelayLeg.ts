@@ -11,7 +11,7 @@ import type { MessageReader } from "./grpc/MessageReader.ts"
 export type RelayStream = Duplex & Pick<Http2Stream, "aborted" | "closed" | "rstCode" | "close">
 
 /** What a relay needs of the server call whose stream it takes. */
-export type RelayCall = Pick<ServerCall, "sendHeaders" | "endResponse" | "finish"> & {
+export type RelayCall = Pick<ServerCall, "sendHeaders" | "endResponse" | "finish" | "failing"> & {
   readonly stream: RelayStream
 }
 
@@ -77,6 +77,7 @@ export const serverLeg = (call: RelayCall, incoming: Pick<MessageReader, "releas
     abort: (reason, code = Status.UNAVAILABLE) => {
       // node:http2 ends a stream in order before it closes it without an error, as is due after a status.
       failure ??= reason
+      if (call.failing) return
       // After a half-close there is no status left to send; a reset still says that the stream failed.
       if (call.stream.writableEnded) call.stream.close(constants.NGHTTP2_CANCEL)
       else call.finish(grpcError(code, reason))

@@ -70,6 +70,7 @@ try {
       jwtDirectory: `${cluster.stateDir}/jwt`,
       gatewayId: "openshell",
       rampMs: 1_000,
+      extensions: true,
       databaseUrl: cluster.local.postgres?.url ?? "",
       clusterId: "holdfast",
     }),

@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
-import { EndpointProblem, isLoopback, resolveEndpoint } from "../../src/client/Endpoint.ts"
+import { callerHeaders, EndpointProblem, isLoopback, resolveEndpoint } from "../../src/client/Endpoint.ts"
+import { plainUserAgent } from "../../src/wire/grpc/UserAgents.ts"
 
 const config = mkdtempSync(join(tmpdir(), "holdfast-config-"))
 afterAll(() => rmSync(config, { recursive: true, force: true }))
@@ -14,6 +15,16 @@ describe("the endpoint", () => {
     })
     expect(resolveEndpoint({ gateway: "ftp://host" }, {})).toBeInstanceOf(EndpointProblem)
     expect(resolveEndpoint({ gateway: "nonsense here" }, {})).toBeInstanceOf(EndpointProblem)
+  })
+
+  it("keeps to OpenShell's wire when it is told so, and says so with every call", () => {
+    const plain = resolveEndpoint({ gateway: "http://127.0.0.1:17670", extensions: false }, {})
+    expect(plain).toEqual({ url: "http://127.0.0.1:17670", extensions: false })
+    if (plain instanceof EndpointProblem) throw new Error(plain.what)
+    expect(callerHeaders(plain)).toEqual({ "user-agent": plainUserAgent })
+    expect(resolveEndpoint({ gateway: "http://127.0.0.1:17670", extensions: true }, {})).toEqual({
+      url: "http://127.0.0.1:17670",
+    })
   })
 
   it("may be several URLs, of which all must be fit for a token", () => {

@@ -42,14 +42,16 @@ const opened = (remotePort: number) =>
     double.add("demo")
     const sandbox = yield* client.getSandbox("demo")
     const errors: Array<unknown> = []
+    const broken: Array<unknown> = []
     const { port } = yield* forward(client, {
       sandbox,
       host: "127.0.0.1",
       port: 0,
       remotePort,
       onError: (error) => errors.push(error),
+      onBroken: (error) => broken.push(error),
     })
-    return { double, port, errors }
+    return { double, port, errors, broken }
   })
 
 const digestOf = (body: AsyncIterable<unknown>): Promise<string> =>
@@ -106,6 +108,23 @@ describe("forward", () => {
       )
       expect(answer).toBe("got 1000000")
     }),
+  )
+
+  it.scopedLive(
+    "tells of a connection that had come about and was lost by its reset, and why to who asks",
+    () =>
+      Effect.gen(function* () {
+        const { double, port, errors, broken } = yield* opened(yield* listening(echoServer()))
+        const socket = dial(port)
+        socket.write("x")
+        yield* Effect.promise(() => new Promise((resolve) => socket.once("data", resolve)))
+        const closed = new Promise((resolve) => socket.once("close", resolve))
+        double.cut()
+        yield* Effect.promise(() => closed)
+        yield* Effect.promise(() => eventually("the reason", () => broken.length === 1))
+        expect(broken).toMatchObject([{ _tag: "Unavailable" }])
+        expect(errors).toEqual([])
+      }),
   )
 
   it.scopedLive("shares each token among as many connections as the gateway allows", () =>

@@ -86,4 +86,17 @@ describe("a link over several replicas", () => {
       expect(first.asked() + second.asked()).toBe(limits.clientCallAttempts)
     }),
   )
+
+  it.scopedLive("asks once without extensions, as OpenShell's clients do", () =>
+    Effect.gen(function* () {
+      const first = yield* replica(cutOff)
+      const second = yield* replica(() => Buffer.from("done"))
+      const link = yield* Effect.acquireRelease(
+        Effect.sync(() => new Link({ url: first.url, others: [second.url], extensions: false })),
+        (opened) => Effect.sync(() => opened.close()),
+      )
+      expect(yield* ask(link, limits.clientCallAttempts)).toContain(databaseAwayText)
+      expect([first.asked(), second.asked()]).toEqual([1, 0])
+    }),
+  )
 })

@@ -20,12 +20,13 @@ const streamThatLost = (bytes: number, stallMs: number): StreamReport => {
   const sent = sender.piece(1_000)
   checker.push(Buffer.concat([sent.subarray(0, 400), sent.subarray(400 + bytes)]))
   tally.whole(checker, sender.sent, sender.sha256())
-  return { kind: "echo", counts: tally.counts(), stallMs, latenciesMs: [] }
+  return { kind: "echo", counts: tally.counts(), endings: tally.endings, stallMs, latenciesMs: [] }
 }
 
 const measured = (streams: ReadonlyArray<StreamReport>): Measured => ({
   setting: {
     scenario: "kill-holder",
+    wire: "holdfast",
     quick: true,
     seed: 1,
     replicas: 3,
@@ -37,11 +38,12 @@ const measured = (streams: ReadonlyArray<StreamReport>): Measured => ({
   seconds: 12.345,
   streams,
   opens: [{ atMs: 0, replica: "replica-1", tookMs: 50, error: undefined }],
+  windowAtMs: 0,
   ownership: { answers: 10, double: 0, stale: 0 },
   moves: 2,
   found: {
     ...{ convergeMs: 900.2, skew: undefined, moveRatio: undefined, cost: undefined },
-    ...{ marks: [], failures: [] },
+    ...{ losses: [], marks: [], failures: [] },
   },
   residentMb: 100,
   loopDelay: { p99Ms: 1, maxMs: 2 },
@@ -73,14 +75,17 @@ describe("the scoreboard", () => {
     tally.broken("echo: cut")
     tally.failedOperation("exec: cut")
     tally.operation()
-    const broken = { kind: "exec", counts: tally.counts(), stallMs: undefined, latenciesMs: [5] } as const
+    const broken: StreamReport = {
+      ...{ counts: tally.counts(), endings: tally.endings, stallMs: undefined, latenciesMs: [5] },
+      kind: "exec",
+    }
     const opens = [
       { atMs: 0, replica: "replica-1", tookMs: 700, error: "Unavailable: later" },
       { atMs: 0, replica: "replica-1", tookMs: 1_700, error: "Internal: broken" },
     ]
     const board = scoreboard({ ...measured([broken]), opens }, kill)
     expect(board.errors).toMatchObject({ total: 4, streams: 1, operations: 1, opens: 2 })
-    expect(board.refusals).toEqual({ maxMs: 1_700, final: 1 })
+    expect(board.refusals).toMatchObject({ maxMs: 1_700, final: 1 })
     expect(board.missed).toHaveLength(3)
   })
 
@@ -143,6 +148,7 @@ describe("figures", () => {
 
 const noFigures = {
   ...{ brokenStreams: 0, failedOperations: 0, failedOpens: 0, wrongBytes: 0, stallP99Ms: 0, stallMaxMs: 0 },
+  ...{ untimelyEnds: 0, otherEnds: 0, refusedCalls: 0, hangs: 0 },
   ...{ openP99Ms: 0, openMaxMs: 0, refusalMaxMs: 0, finalRefusals: 0, doubleOwners: 0, staleAnswers: 0 },
   ...{ convergeMs: 0, skew: 1, moveRatio: 1, residentMb: 0 },
   ...{ idleMb: 0, cpuPercent: 0, transactionsPerSecond: 0 },

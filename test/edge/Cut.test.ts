@@ -1,8 +1,11 @@
 /** A relay that a gateway cuts must not look complete to anyone. */
 import { afterEach, describe, expect, it } from "vitest"
+import { Status } from "../../src/domain/Status.ts"
 import { splice } from "../../src/edge/Splice.ts"
 import { GrpcConnection } from "../../src/wire/grpc/GrpcClient.ts"
+import { type GrpcError, grpcError } from "../../src/wire/grpc/GrpcError.ts"
 import { createGrpcServer } from "../../src/wire/grpc/GrpcServer.ts"
+import { ServerCallState } from "../../src/wire/grpc/ServerCall.ts"
 import { RelayDuplex } from "../../src/wire/RelayDuplex.ts"
 import { clientLeg, type RelayLeg, serverLeg } from "../../src/wire/RelayLeg.ts"
 
@@ -14,12 +17,14 @@ afterEach(async () => {
 /** A gateway that joins a supervisor with a client, whichever comes first. */
 const joined = async (deaf = false) => {
   const legs: Array<RelayLeg> = []
+  const abandons: Array<(error: GrpcError) => void> = []
   const server = createGrpcServer({
     router: () => ({
       kind: "streaming",
       handle: async (call, incoming) => {
         const leg = serverLeg(call, incoming)
         legs.push(leg)
+        if (call instanceof ServerCallState) abandons.push((error) => call.abandon(error))
         const [first, second] = legs
         if (first !== undefined && second !== undefined)
           void splice(first, second, { guardA: true, guardB: true })
@@ -44,7 +49,7 @@ const joined = async (deaf = false) => {
   const supervisor = await open(!deaf)
   const client = await open(true)
   if (client === undefined) throw new Error("no client")
-  return { supervisor, client, legs }
+  return { supervisor, client, legs, abandons }
 }
 
 const fate = (duplex: RelayDuplex): Promise<string> =>
@@ -75,4 +80,14 @@ describe("a relay that is cut", () => {
       expect(await fates).toEqual(["relay channel dropped", "relay channel dropped"])
     },
   )
+
+  it("tells the client why at the end of a drain, although the supervisor's leg is cut in the same moment", async () => {
+    const { supervisor, client, legs, abandons } = await joined()
+    supervisor?.on("error", () => undefined)
+    const clients = fate(client)
+    legs[0]?.abort("relay channel dropped")
+    abandons[1]?.(grpcError(Status.UNAVAILABLE, "this replica was drained"))
+    legs[1]?.abort("relay channel dropped")
+    expect(await clients).toBe("this replica was drained")
+  })
 })

@@ -31,7 +31,11 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
 
-const start = (env: Record<string, string> = {}, argv: ReadonlyArray<string> = ["sleep", "1000"]) => {
+const start = (
+  env: Record<string, string> = {},
+  argv: ReadonlyArray<string> = ["sleep", "1000"],
+  flags: ReadonlyArray<string> = [],
+) => {
   const config = fromEnvironment(
     {
       PATH: process.env.PATH,
@@ -42,7 +46,7 @@ const start = (env: Record<string, string> = {}, argv: ReadonlyArray<string> = [
       OPENSHELL_LOG_LEVEL: "off",
       ...env,
     },
-    ["--workdir", workdir, "--", ...argv],
+    ["--workdir", workdir, ...flags, "--", ...argv],
   )
   const fiber = Effect.runFork(Effect.scoped(Effect.flatMap(config, run)))
   cleanups.push(() => Effect.runPromise(Fiber.interrupt(fiber)))
@@ -174,6 +178,13 @@ describe("a session", () => {
     const third = await session(2)
     expect([second, third].map(({ hello }) => hello.holdfast?.connectionEpoch)).toEqual([2n, 3n])
     expect(new Set(gateway.sessions.map(({ hello }) => hello.instanceId)).size).toBe(1)
+  })
+
+  it("offers nothing that OpenShell's wire does not know when it is told so", async () => {
+    start({}, ["sleep", "1000"], ["--no-extensions"])
+    const { hello } = await session()
+    expect(hello.sandboxId).toBe("sandbox-1")
+    expect(hello.holdfast).toBeUndefined()
   })
 
   it("lets running relays finish when only the session's stream ends, and names them in the next hello", async () => {

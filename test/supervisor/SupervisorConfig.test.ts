@@ -64,7 +64,8 @@ describe("the supervisor's configuration", () => {
     expect(config({ OPENSHELL_MAIN_PROCESS_SPEC: encoded }).main).toEqual(expected)
     const argv = ["--workdir", "/srv", "--", "sleep", "--workdir"]
     expect(config({ OPENSHELL_MAIN_PROCESS_SPEC: spec }, argv).main.command).toEqual(["sleep", "--workdir"])
-    expect(config({}, argv).workdir).toBe("/srv")
+    expect(config({}, argv)).toMatchObject({ workdir: "/srv", extensions: true })
+    expect(config({}, ["--no-extensions", ...argv])).toMatchObject({ workdir: "/srv", extensions: false })
     expect(config({}, ["sleep", "5"]).main.command).toEqual(["sleep", "5"])
   })
 

@@ -61,6 +61,7 @@ const flagsOf = (globals: Globals): ReadonlyArray<string> => [
   ...(globals.gateway === defaultGateway ? [] : ["--gateway", globals.gateway]),
   ...(globals.workspace === "default" ? [] : ["--workspace", globals.workspace]),
   ...(globals.transport === undefined ? [] : ["--transport", globals.transport]),
+  ...(globals.extensions ? [] : ["--no-extensions"]),
   ...fileFlag("--token-file", globals.tokenFile),
   ...fileFlag("--ca", globals.caFile),
   ...fileFlag("--cert", globals.certificateFile),

@@ -1,7 +1,7 @@
 /** `holdfast drill`: failure scenarios under load. */
 import type { Command } from "commander"
 import { durationMs, oneOf, wholeNumber } from "../Arguments.ts"
-import type { DrillOptions } from "../Dependencies.ts"
+import { type DrillOptions, drillWires } from "../Dependencies.ts"
 import type { Invocation } from "../Invocation.ts"
 import { flag, numberOption, operand, textOption } from "../Options.ts"
 import { lazily, type TreeContext } from "../Tree.ts"
@@ -15,6 +15,7 @@ const optionsOf = (invocation: Invocation): DrillOptions => ({
   streams: numberOption(invocation, "streams"),
   sandboxes: numberOption(invocation, "sandboxes"),
   idle: numberOption(invocation, "idle") ?? 0,
+  wire: drillWires.find((wire) => wire === textOption(invocation, "wire")) ?? "holdfast",
   tls: flag(invocation, "tls"),
   quick: flag(invocation, "quick"),
   json: flag(invocation, "json") || invocation.globals.output === "json",
@@ -42,6 +43,12 @@ export const addDrill = (program: Command, context: TreeContext): void => {
       "sessions that nobody uses, besides; with --local (storm, density: 10000, with --quick 500)",
       wholeNumber(0, 20_000),
       0,
+    )
+    .option(
+      "--wire <name>",
+      "openshell: supervisors and clients without our extensions; roll and kills, with --local",
+      oneOf(...drillWires),
+      "holdfast",
     )
     .option("--tls", "clients and supervisors connect by TLS; with --local")
     .option("--quick", "shorter faults and less load: below 45 s with the cluster's start")

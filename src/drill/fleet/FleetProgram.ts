@@ -34,9 +34,10 @@ class TakingTurns extends GatewayLink {
     endpoints: ReadonlyArray<string>,
     tls: ClientTlsOptions | undefined,
     token: TokenStore,
+    extensions: boolean,
     turns: Turns,
   ) {
-    super(endpoints, tls, token)
+    super(endpoints, tls, token, extensions)
     this.#turns = turns
   }
 
@@ -85,6 +86,7 @@ const fleet = (spec: FleetSpec) =>
           spec.endpoints,
           tls,
           yield* TokenStore.make({ kind: "value", token }),
+          spec.extensions,
           dials,
         )
         const fence = new EpochFence()
@@ -97,7 +99,7 @@ const fleet = (spec: FleetSpec) =>
           up = false
         }
         yield* sessionLoop(link, {
-          identity: { sandboxId, instanceId: sandboxId, startedAtMs },
+          identity: { sandboxId, instanceId: sandboxId, startedAtMs, extensions: spec.extensions },
           advice: new GatewayAdvice(),
           fence,
           log,

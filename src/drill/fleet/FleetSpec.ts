@@ -14,6 +14,8 @@ export const FleetSpec = Schema.Struct({
   gatewayId: Schema.String,
   /** The first connections are spread evenly over this time. */
   rampMs: Schema.Number,
+  /** `false`: supervisors of OpenShell's wire. */
+  extensions: Schema.Boolean,
 })
 export type FleetSpec = typeof FleetSpec.Type
 

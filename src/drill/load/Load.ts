@@ -8,6 +8,7 @@ import type { Endpoint } from "../../client/Endpoint.ts"
 import { forward } from "../../client/Forward.ts"
 import { GatewayClient } from "../../client/GatewayClient.ts"
 import { limits } from "../../domain/Limits.ts"
+import type { Ending } from "../check/Endings.ts"
 import { StallMeter } from "../check/StallMeter.ts"
 import { DrillError } from "../DrillError.ts"
 import { echo } from "./kinds/Echo.ts"
@@ -22,6 +23,7 @@ import {
   type Kind,
   type Pace,
   type Place,
+  type StreamBroken,
   type StreamContext,
   type StreamLife,
 } from "./LoadStream.ts"
@@ -65,6 +67,7 @@ export interface LoadOptions {
 export interface StreamReport {
   readonly kind: Kind
   readonly counts: Counts
+  readonly endings: ReadonlyArray<Ending>
   /** Undefined for kinds made of short operations. */
   readonly stallMs: number | undefined
   readonly latenciesMs: ReadonlyArray<number>
@@ -100,10 +103,17 @@ const makeContext = (
     const { endpoint, workspace, pace, directory } = options
     const client = yield* GatewayClient.make({ endpoint, workspace })
     const { tally, stall, latenciesMs } = stream
+    let reason: string | undefined
     const forwardTo: StreamContext["forwardTo"] = (remotePort) =>
       forward(client, {
         ...{ sandbox: place.sandbox, host: "127.0.0.1", port: 0, remotePort },
-        onError: (error) => tally.note(`forward: ${brokenBy(error).text}`),
+        onError: (error) => {
+          reason = brokenBy(error).text
+          tally.note(`forward: ${reason}`)
+        },
+        onBroken: (error) => {
+          reason = brokenBy(error).text
+        },
       }).pipe(
         Effect.map(({ port }) => port),
         Effect.mapError(brokenBy),
@@ -112,10 +122,27 @@ const makeContext = (
       ...{ client, place, pace, tally, stall, forwardTo, stopping },
       seed: options.seed * 10_007 + index,
       directory: path.join(directory, String(index)),
+      takeReason: () => {
+        const taken = reason
+        reason = undefined
+        return taken
+      },
       latency: (ms) => {
         if (latenciesMs.length < limits.drillSamples) latenciesMs.push(ms)
       },
     }
+  })
+
+/** Its forward is kept until it has said why: the program at the end of a forward sees a reset alone. */
+const settle = (context: StreamContext, broken: StreamBroken): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const endedAtMs = performance.now()
+    context.stall.satisfied(endedAtMs)
+    const count = Effect.sync(() => {
+      const reason = context.takeReason()
+      context.tally.broken(reason === undefined ? broken.text : `${broken.text}; ${reason}`, endedAtMs)
+    })
+    return Effect.zipRight(Effect.sleep(limits.drillReopenMs), count)
   })
 
 /** Starts a broken stream again, as a client would, until it may stop. */
@@ -125,13 +152,9 @@ const keepAlive = (
   stopping: () => boolean,
 ): Effect.Effect<void, never, never> =>
   Effect.sync(() => context.tally.begin()).pipe(
-    Effect.zipRight(Effect.scoped(lives[kind](context))),
-    Effect.catchAll((broken) =>
-      Effect.sync(() => {
-        context.stall.satisfied(performance.now())
-        context.tally.broken(broken.text)
-      }).pipe(Effect.zipRight(Effect.sleep(limits.drillReopenMs))),
-    ),
+    Effect.zipRight(lives[kind](context)),
+    Effect.catchAll((broken) => settle(context, broken)),
+    Effect.scoped,
     Effect.repeat({ until: stopping }),
     Effect.asVoid,
   )
@@ -195,6 +218,7 @@ export const start = (options: LoadOptions): Effect.Effect<Load, never, Scope.Sc
         streams.map(({ kind, tally, stall, latenciesMs }) => ({
           kind,
           counts: tally.counts(),
+          endings: [...tally.endings],
           stallMs: isOperation(kind) ? undefined : stall.maxMs(performance.now()),
           latenciesMs,
         })),

@@ -36,6 +36,8 @@ export interface StreamContext {
   readonly stall: StallMeter
   /** Local address of a forward to a port of the sandbox, open as long as the stream. */
   readonly forwardTo: (remotePort: number) => Effect.Effect<number, StreamBroken, Scope.Scope>
+  /** What forwards last said of a connection that failed, once. */
+  readonly takeReason: () => string | undefined
   /** Scratch directory of this stream, on this machine. */
   readonly directory: string
   /** How long a short operation took, succeeded or not. */

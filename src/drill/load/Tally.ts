@@ -1,5 +1,7 @@
 /** What became of one stream's bytes and operations. Pure counting. */
+import { limits } from "../../domain/Limits.ts"
 import type { Checker, Verdict } from "../check/Checker.ts"
+import type { Ending } from "../check/Endings.ts"
 
 /** Distinct error texts kept for the report. */
 const textsKept = 8
@@ -33,8 +35,10 @@ export class Tally {
   #operations = 0
   #failedOperations = 0
   readonly #texts = new Map<string, number>()
+  readonly #endings: Array<Ending> = []
   #working = false
   #carried = false
+  #beganAtMs = 0
 
   readonly counts = (): Counts => ({
     bytes: this.#bytes,
@@ -44,6 +48,11 @@ export class Tally {
     failedOperations: this.#failedOperations,
     errorTexts: new Map(this.#texts),
   })
+
+  /** Streams that broke off and operations that failed, each with its times. */
+  get endings(): ReadonlyArray<Ending> {
+    return this.#endings
+  }
 
   /** Something came through at least once. */
   get working(): boolean {
@@ -56,9 +65,10 @@ export class Tally {
     this.#carried = true
   }
 
-  /** A stream is opened, or opened again. */
-  begin(): void {
+  /** A stream or an operation begins, or begins again. */
+  begin(nowMs = performance.now()): void {
     this.#carried = false
+    this.#beganAtMs = nowMs
   }
 
   /** Forgets errors and operations from before the fault: a busy machine may refuse a first attempt. */
@@ -66,6 +76,7 @@ export class Tally {
     this.#brokenStreams = 0
     this.#operations = 0
     this.#failedOperations = 0
+    this.#endings.length = 0
     this.#texts.clear()
   }
 
@@ -74,16 +85,16 @@ export class Tally {
     this.#operations += 1
   }
 
-  failedOperation(text: string): void {
+  failedOperation(text: string, nowMs = performance.now()): void {
     this.#failedOperations += 1
-    this.#keep(text)
+    this.#end({ carried: false, endedAtMs: nowMs, text })
   }
 
   /** A stream that carried something broke off; one that did not come about is an operation that failed. */
-  broken(text: string): void {
+  broken(text: string, nowMs = performance.now()): void {
     if (this.#carried) this.#brokenStreams += 1
     else this.#failedOperations += 1
-    this.#keep(text)
+    this.#end({ carried: this.#carried, endedAtMs: nowMs, text })
   }
 
   /** A reason beside an error that is counted elsewhere. */
@@ -101,6 +112,13 @@ export class Tally {
   /** A stream that broke off: its client knows that the rest is lost, so only what came is judged. */
   partial(checker: Checker): void {
     this.#bytes = sum(this.#bytes, checker.finish(0).verdict)
+  }
+
+  #end(ending: Omit<Ending, "startedAtMs">): void {
+    this.#keep(ending.text)
+    if (this.#endings.length < limits.drillSamples) {
+      this.#endings.push({ startedAtMs: this.#beganAtMs, ...ending })
+    }
   }
 
   #keep(text: string): void {

@@ -17,7 +17,9 @@ const kill = (
     const left = names.filter((name) => !victims.includes(name))
     yield* Effect.forEach(victims, (name) => stage.setAway(name, true))
     yield* stage.mark(`kill -9 of ${victims.join(" and ")}: ${why}`)
+    const sinceMs = performance.now()
     yield* Effect.forEach(victims, stage.controls.kill, { concurrency: "unbounded", discard: true })
+    stage.killed(sinceMs, performance.now())
     yield* stage.converge(left)
     yield* takenOver
     yield* stage.mark(`start ${victims.join(" and ")} again`)

@@ -9,7 +9,9 @@ export const roll: Scenario = (stage) =>
     for (const name of names) {
       yield* stage.setAway(name, true)
       yield* stage.mark(`SIGTERM to ${name}`)
+      const sinceMs = performance.now()
       yield* stage.controls.stop(name)
+      stage.stopped(sinceMs, performance.now())
       yield* stage.mark(`${name} has ended; start it again`)
       yield* stage.controls.start(name)
       yield* stage.setAway(name, false)

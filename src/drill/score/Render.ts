@@ -20,6 +20,9 @@ const slowOpen = ({ tookMs, replica, atMs }: OpenSample): string =>
 const cost = ({ seconds, cpuPercent, transactionsPerSecond, residentMb }: Reading): string =>
   `${cpuPercent} % of a core, ${transactionsPerSecond ?? "unknown"} transactions/s, ${residentMb} MiB at the end (${seconds} s)`
 
+const ends = ({ atLoss, untimely, otherwise, refused, hangs }: Scoreboard["endings"]): string =>
+  `${atLoss} with their replica; ${untimely} out of time, ${otherwise} without UNAVAILABLE; ${refused} calls refused, ${hangs} hang`
+
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
 
 export const render = (board: Scoreboard, color: boolean): string => {
@@ -29,8 +32,10 @@ export const render = (board: Scoreboard, color: boolean): string => {
   const fields = renderFields([
     ["Load", `${streams} streams (${listed(kinds)}) in ${board.sandboxes} sandboxes`],
     ["Idle sessions", board.idleSessions === 0 ? "" : String(board.idleSessions)],
+    ["Peers", board.wire === "openshell" ? "OpenShell's wire, no extensions" : ""],
     ["Transport", board.tls ? "TLS" : "in the clear"],
     ["Errors", `${errors.streams} streams, ${errors.operations} operations, ${errors.opens} opens`],
+    ["Ends", board.wire === "openshell" ? ends(board.endings) : ""],
     [
       "Bytes",
       `${megabytes(bytes.received)} checked; ${bytes.lost} lost, ${bytes.duplicated} duplicated, ${bytes.reordered} reordered, ${bytes.corrupted} corrupted; ${bytes.hashMismatches} hashes differ`,

@@ -1,4 +1,7 @@
 /** What a drill found, as numbers. Pure: reports go in, the scoreboard comes out. */
+import type { DrillWire } from "../../cli/Dependencies.ts"
+import { limits } from "../../domain/Limits.ts"
+import { type Ending, judgeEndings, type Loss, type Verdict } from "../check/Endings.ts"
 import type { Ownership } from "../check/Ownership.ts"
 import type { StreamReport } from "../load/Load.ts"
 import { type Kind, kinds } from "../load/LoadStream.ts"
@@ -24,6 +27,8 @@ export interface Found {
   readonly moveRatio: number | undefined
   /** What the cluster cost while the scenario measured it. Undefined where nobody did. */
   readonly cost: Reading | undefined
+  /** Replicas that ended, and with them what could not move. */
+  readonly losses: ReadonlyArray<Loss>
   readonly marks: ReadonlyArray<Mark>
   /** What kept a step from its end. */
   readonly failures: ReadonlyArray<string>
@@ -31,6 +36,7 @@ export interface Found {
 
 export interface Setting {
   readonly scenario: string
+  readonly wire: DrillWire
   readonly quick: boolean
   readonly seed: number
   readonly replicas: number
@@ -45,6 +51,8 @@ export interface Measured {
   readonly seconds: number
   readonly streams: ReadonlyArray<StreamReport>
   readonly opens: ReadonlyArray<OpenSample>
+  /** What the times of opens count from, of the clock of the endings. */
+  readonly windowAtMs: number
   readonly ownership: Pick<Ownership, "answers" | "double" | "stale">
   readonly moves: number
   readonly found: Found
@@ -68,6 +76,11 @@ export interface Scoreboard extends Setting {
     readonly opens: number
     readonly texts: ReadonlyArray<{ readonly text: string; readonly times: number }>
   }
+  /** Of streams that broke off and calls that failed: how and when. */
+  readonly endings: Verdict & {
+    /** Streams and calls that waited longer than the longest wait that is allowed. */
+    readonly hangs: number
+  }
   readonly bytes: {
     readonly received: number
     readonly lost: number
@@ -86,8 +99,12 @@ export interface Scoreboard extends Setting {
   readonly openMs: Spread
   /** The slowest ones, failed or not. */
   readonly slowOpens: ReadonlyArray<OpenSample>
-  /** Opens that failed: how long the slowest took, and how many gave no reason to try again. */
-  readonly refusals: { readonly maxMs: number; readonly final: number }
+  /** Opens that failed: how long the slowest took, which they were, and how many gave no reason to try again. */
+  readonly refusals: {
+    readonly maxMs: number
+    readonly final: number
+    readonly slowest: ReadonlyArray<OpenSample>
+  }
   readonly owners: { readonly answers: number; readonly double: number; readonly stale: number }
   readonly convergeMs: number | null
   readonly sessionMoves: number
@@ -106,6 +123,12 @@ export interface Scoreboard extends Setting {
 
 const textsShown = 12
 const slowOpensShown = 5
+
+const slowestOf = (opens: ReadonlyArray<OpenSample>): ReadonlyArray<OpenSample> =>
+  opens
+    .toSorted((left, right) => right.tookMs - left.tookMs)
+    .slice(0, slowOpensShown)
+    .map((open) => ({ ...open, tookMs: Math.ceil(open.tookMs) }))
 
 /** Refusals after which a client may try again, as the library words them. */
 const isRetryable = (text: string): boolean =>
@@ -139,6 +162,24 @@ const byKind = <A>(
 const stallsOf = (reports: ReadonlyArray<StreamReport>): ReadonlyArray<number> =>
   reports.flatMap(({ stallMs }) => (stallMs === undefined ? [] : [stallMs]))
 
+/** A caller is held for so long until the supervisor is back, and then answered. */
+const isHang = (ms: number): boolean => ms > limits.sessionWaitMs + limits.drillEndMs
+
+const endingsOf = ({ streams, opens, windowAtMs, found }: Measured): Scoreboard["endings"] => {
+  const refusals = opens.flatMap(({ atMs, tookMs, error }): ReadonlyArray<Ending> => {
+    const startedAtMs = windowAtMs + atMs
+    return error === undefined
+      ? []
+      : [{ startedAtMs, endedAtMs: startedAtMs + tookMs, carried: false, text: error }]
+  })
+  const waits = [
+    ...streams.flatMap(({ stallMs, latenciesMs }) => [stallMs ?? 0, ...latenciesMs]),
+    ...opens.map(({ tookMs }) => tookMs),
+  ]
+  const endings = [...streams.flatMap((stream) => stream.endings), ...refusals]
+  return { ...judgeEndings(endings, found.losses), hangs: waits.filter(isHang).length }
+}
+
 const textsOf = (measured: Measured) => {
   const texts = new Map(total(measured.streams.map(({ counts }) => counts)).errorTexts)
   for (const { error } of measured.opens) {
@@ -159,12 +200,18 @@ export const scoreboard = (measured: Measured, thresholds: ReadonlyArray<Thresho
   const openMs = spreadOf(opens.flatMap(({ error, tookMs }) => (error === undefined ? [tookMs] : [])))
   const refusals = {
     maxMs: Math.ceil(Math.max(0, ...failedOpens.map(({ tookMs }) => tookMs))),
+    slowest: slowestOf(failedOpens),
     final: failedOpens.filter(({ error }) => !isRetryable(error ?? "")).length,
   }
+  const endings = endingsOf(measured)
   const judgements = judge(thresholds, {
     brokenStreams: counts.brokenStreams,
     failedOperations: counts.failedOperations,
     failedOpens: failedOpens.length,
+    untimelyEnds: endings.untimely,
+    otherEnds: endings.otherwise,
+    refusedCalls: endings.refused,
+    hangs: endings.hangs,
     wrongBytes: lost + duplicated + reordered + corrupted + counts.hashMismatches,
     stallP99Ms: stallMs.p99,
     stallMaxMs: stallMs.max,
@@ -194,6 +241,7 @@ export const scoreboard = (measured: Measured, thresholds: ReadonlyArray<Thresho
       opens: failedOpens.length,
       texts: textsOf(measured),
     },
+    endings,
     bytes: { received, lost, duplicated, reordered, corrupted, hashMismatches: counts.hashMismatches },
     operations: counts.operations,
     stallMs,
@@ -203,10 +251,7 @@ export const scoreboard = (measured: Measured, thresholds: ReadonlyArray<Thresho
     }),
     operationMs: spreadOf(streams.flatMap(({ latenciesMs }) => latenciesMs)),
     openMs,
-    slowOpens: opens
-      .toSorted((left, right) => right.tookMs - left.tookMs)
-      .slice(0, slowOpensShown)
-      .map((open) => ({ ...open, tookMs: Math.ceil(open.tookMs) })),
+    slowOpens: slowestOf(opens),
     refusals,
     owners: { answers: ownership.answers, double: ownership.double, stale: ownership.stale },
     convergeMs: found.convergeMs === undefined ? null : Math.ceil(found.convergeMs),

@@ -2,13 +2,22 @@
  * What each scenario promises, in one table with reasons. Most values are the aims of the resilience proof
  * (docs/resilience.md); what is derived from a limit says so.
  */
+import type { DrillWire } from "../../cli/Dependencies.ts"
 import { limits } from "../../domain/Limits.ts"
-import type { ScenarioName } from "../scenarios/Names.ts"
+import { isPlayedPlain, type plainScenarios, type ScenarioName } from "../scenarios/Names.ts"
 
 export interface Figures {
   readonly brokenStreams: number
   readonly failedOperations: number
   readonly failedOpens: number
+  /** Plain relays that ended although no replica was lost then. */
+  readonly untimelyEnds: number
+  /** Plain relays that ended with their replica, and with another word than UNAVAILABLE. */
+  readonly otherEnds: number
+  /** Calls that failed and were not under way when a replica ended. */
+  readonly refusedCalls: number
+  /** Streams and calls that waited longer than the longest wait that is allowed. */
+  readonly hangs: number
   /** Lost, duplicated, reordered and corrupted bytes, and streams with another SHA-256. */
   readonly wrongBytes: number
   readonly stallP99Ms: number
@@ -81,6 +90,27 @@ const databaseAway: ReadonlyArray<Threshold> = [
   most("convergeMs", 5_000, "aim of the proof: full service after the database's return"),
 ]
 
+/** Of supervisors and clients without our extensions: a relay is as durable as the replicas that it crosses. */
+const plain = (when: string): ReadonlyArray<Threshold> => [
+  none("wrongBytes", "a stream is whole or ends with an error"),
+  none("refusedCalls", "aim of the proof: who calls is held until the supervisor is back"),
+  none("untimelyEnds", `aim of the proof: a relay ends only ${when}`),
+  none("otherEnds", "aim of the proof: UNAVAILABLE, so that no client takes it for the end of its stream"),
+  none("hangs", "aim of the proof: nothing hangs"),
+  none("doubleOwners", "one live owner per shard and epoch"),
+  none("staleAnswers", "who lost a shard refuses to answer for it"),
+]
+
+const plainTable: Readonly<Record<(typeof plainScenarios)[number], ReadonlyArray<Threshold>>> = {
+  roll: plain("at the deadline of its replica's drain"),
+  "kill-owner": plain("with its replica"),
+  "kill-holder": plain("with its replica"),
+  "kill-both": plain("with its replica"),
+}
+
+export const thresholdsOf = (name: ScenarioName, wire: DrillWire): ReadonlyArray<Threshold> =>
+  wire === "openshell" && isPlayedPlain(name) ? plainTable[name] : thresholdsTable[name]
+
 export const thresholdsTable: Readonly<Record<ScenarioName, ReadonlyArray<Threshold>>> = {
   roll: [
     ...always,
@@ -137,6 +167,10 @@ const words: Readonly<Record<Metric, string>> = {
   brokenStreams: "broken streams",
   failedOperations: "failed operations",
   failedOpens: "failed opens",
+  untimelyEnds: "relays that ended out of time",
+  otherEnds: "relays that ended otherwise than with UNAVAILABLE",
+  refusedCalls: "refused calls",
+  hangs: "hangs",
   wrongBytes: "wrong bytes",
   stallP99Ms: "stall p99",
   stallMaxMs: "longest stall",

@@ -5,7 +5,9 @@ import path from "node:path"
 import { Effect, Layer, type Scope } from "effect"
 import * as SandboxTokens from "../../auth/SandboxTokens.ts"
 import type { Endpoint } from "../../client/Endpoint.ts"
+import { mainModule } from "../../domain/Installation.ts"
 import { limits } from "../../domain/Limits.ts"
+import { supervisorNodeFlags } from "../../domain/NodeFlags.ts"
 import { Driver } from "../../driver/Driver.ts"
 import * as ProcessDriver from "../../driver/ProcessDriver.ts"
 import * as LocalCluster from "../../local/LocalCluster.ts"
@@ -31,6 +33,15 @@ const stateDirectory = Effect.acquireRelease(
 const clusterId = "drill"
 /** The default of HOLDFAST_GATEWAY_ID. */
 const gatewayId = "openshell"
+
+/** Our supervisor as one of OpenShell's. */
+const plainSupervisor = [
+  process.execPath,
+  ...supervisorNodeFlags,
+  mainModule,
+  "supervisor",
+  "--no-extensions",
+] as const
 
 const noDatabase = new DrillError({ message: "this cluster has no Postgres of its own" })
 
@@ -83,12 +94,16 @@ const controlsOf = (cluster: LocalCluster.LocalCluster, links: Links | undefined
 const runElsewhere = (
   cluster: LocalCluster.LocalCluster,
   endpoint: Endpoint,
+  extensions: boolean,
 ): Required<Pick<Site, "run" | "idleSessions">> => {
   const { stateDir } = cluster
   const ca = endpoint.tls === undefined ? undefined : authorityOf(stateDir)
   const jwtDirectory = Settings.jwtDirectory(stateDir)
   const layer = Layer.merge(
-    ProcessDriver.layer({ stateDir, endpoint: endpoint.url, logLevel: "info", ca }),
+    ProcessDriver.layer({
+      ...{ stateDir, endpoint: endpoint.url, logLevel: "info", ca },
+      ...(extensions ? {} : { command: plainSupervisor }),
+    }),
     SandboxTokens.layer({ directory: jwtDirectory, gatewayId, ttlMs: 0 }),
   )
   return {
@@ -100,7 +115,7 @@ const runElsewhere = (
     idleSessions: (count) =>
       Effect.gen(function* () {
         const fleet = yield* Fleet.start({
-          ...{ count, jwtDirectory, gatewayId, clusterId, prefix: "idle" },
+          ...{ count, jwtDirectory, gatewayId, clusterId, extensions, prefix: "idle" },
           databaseUrl: cluster.postgres?.url ?? "",
           // Past the front door, which would carry every session in the process that takes the times.
           endpoints: cluster.replicas().map(({ url }) => addressOf(url, endpoint)),
@@ -125,6 +140,9 @@ export const start = (options: {
   /** It gets idle sessions: then it runs no sandboxes by itself, for it would start those of the fleet too. */
   readonly idle: boolean
   readonly tls: boolean
+  /** `false`: supervisors of OpenShell's wire. */
+  readonly extensions: boolean
+  readonly drainDeadlineMs: number
 }): Effect.Effect<Site, DrillError, Scope.Scope> =>
   Effect.gen(function* () {
     const directory = yield* stateDirectory
@@ -139,6 +157,8 @@ export const start = (options: {
       durability: "none",
       clusterId,
       environment: (name, usual) => ({
+        HOLDFAST_DRAIN_DEADLINE_MS: String(options.drainDeadlineMs),
+        ...(options.extensions ? {} : { HOLDFAST_SUPERVISOR_COMMAND: plainSupervisor.join(",") }),
         ...(options.idle ? { HOLDFAST_DRIVER: "none" } : {}),
         ...(options.tls ? tlsEnvironment(usual) : {}),
         ...links?.environment(name, usual),
@@ -159,6 +179,7 @@ export const start = (options: {
       ...(cluster.postgres === undefined ? {} : { transactions: transactionsOf(cluster.postgres.url) }),
       controls: controlsOf(cluster, links),
       disposable: true,
-      ...(options.idle ? runElsewhere(cluster, endpoint) : {}),
+      drainDeadlineMs: options.drainDeadlineMs,
+      ...(options.idle ? runElsewhere(cluster, endpoint, options.extensions) : {}),
     }
   })

@@ -68,6 +68,8 @@ export interface Site {
   readonly idleSessions?: (count: number) => Effect.Effect<IdleSessions, DrillError, Scope.Scope>
   /** Transactions of its database so far, those of everybody, where it is the drill's own. */
   readonly transactions?: Effect.Effect<number, DrillError>
+  /** How long its replicas let relays run that cannot move, where that is known. */
+  readonly drainDeadlineMs?: number
   /** It goes away with the drill, so nothing in it needs to be put back. */
   readonly disposable: boolean
 }

@@ -6,6 +6,7 @@ import { Status, type StatusCode } from "../../domain/Status.ts"
 import { call } from "../../wire/grpc/Calls.ts"
 import { type ClientTlsOptions, GrpcConnection } from "../../wire/grpc/GrpcClient.ts"
 import { type GrpcError, grpcError, toGrpcError } from "../../wire/grpc/GrpcError.ts"
+import { plainUserAgent } from "../../wire/grpc/UserAgents.ts"
 import type { CalledMethod } from "../../wire/Method.ts"
 import type { TlsFiles } from "../SupervisorConfig.ts"
 import { SupervisorError } from "../SupervisorError.ts"
@@ -27,11 +28,18 @@ export class GatewayLink {
   readonly #endpoints: ReadonlyArray<string>
   readonly #tls: ClientTlsOptions | undefined
   readonly token: TokenStore
+  readonly #userAgent: Readonly<Record<string, string>>
 
-  constructor(endpoints: ReadonlyArray<string>, tls: ClientTlsOptions | undefined, token: TokenStore) {
+  constructor(
+    endpoints: ReadonlyArray<string>,
+    tls: ClientTlsOptions | undefined,
+    token: TokenStore,
+    extensions: boolean,
+  ) {
     this.#endpoints = endpoints
     this.#tls = tls
     this.token = token
+    this.#userAgent = extensions ? {} : { "user-agent": plainUserAgent }
   }
 
   /** A new connection to the first endpoint that answers, tried in random order. Not closed by a scope. */
@@ -110,7 +118,10 @@ export class GatewayLink {
             intervalMs: limits.clientKeepaliveIntervalMs,
             timeoutMs: limits.clientKeepaliveTimeoutMs,
           },
-          headers: () => ({ authorization: `Bearer ${Redacted.value(this.token.current)}` }),
+          headers: () => ({
+            authorization: `Bearer ${Redacted.value(this.token.current)}`,
+            ...this.#userAgent,
+          }),
           ...(this.#tls === undefined ? {} : { tls: this.#tls }),
           signal,
         }),

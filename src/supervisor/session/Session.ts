@@ -6,6 +6,7 @@ import type {
   SessionAccepted,
   SessionMove,
   SessionRejected,
+  SupervisorCapabilities,
   SupervisorMessage,
 } from "../../domain/Session.ts"
 import { Status } from "../../domain/Status.ts"
@@ -23,6 +24,8 @@ export interface Identity {
   readonly sandboxId: string
   readonly instanceId: string
   readonly startedAtMs: number
+  /** Whether the hello offers capabilities that OpenShell's wire does not know. */
+  readonly extensions: boolean
 }
 
 export interface SessionDependencies {
@@ -66,22 +69,27 @@ const say = (call: SessionCall, message: SupervisorMessage): void => {
 const receive = (call: SessionCall): Effect.Effect<GatewayMessage | undefined, GrpcError> =>
   Effect.tryPromise({ try: () => call.receive(), catch: toGrpcError })
 
+const capabilitiesOf = (
+  connectionEpoch: number,
+  { identity, relays }: SessionDependencies,
+): SupervisorCapabilities => ({
+  connectionEpoch,
+  instanceStartedAtMs: identity.startedAtMs,
+  fence: true,
+  redirect: true,
+  resume: true,
+  exec: true,
+  configPush: true,
+  liveChannelIds: relays.liveChannelIds,
+})
+
 const hello = (call: SessionCall, connectionEpoch: number, dependencies: SessionDependencies): void => {
-  const { identity, relays } = dependencies
+  const { identity } = dependencies
   say(call, {
     _tag: "Hello",
     sandboxId: identity.sandboxId,
     instanceId: identity.instanceId,
-    capabilities: {
-      connectionEpoch,
-      instanceStartedAtMs: identity.startedAtMs,
-      fence: true,
-      redirect: true,
-      resume: true,
-      exec: true,
-      configPush: true,
-      liveChannelIds: relays.liveChannelIds,
-    },
+    ...(identity.extensions ? { capabilities: capabilitiesOf(connectionEpoch, dependencies) } : {}),
   })
 }
 

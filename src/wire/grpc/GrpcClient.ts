@@ -10,6 +10,7 @@ import { answersPing, type KeepaliveOptions, startKeepalive } from "./Keepalive.
 import { writeFrame } from "./MessageWriter.ts"
 import { formatTimeout } from "./Metadata.ts"
 import { sessionOptions, type WindowOptions } from "./SessionOptions.ts"
+import { ownUserAgent } from "./UserAgents.ts"
 
 export { ClientCall } from "./ClientCall.ts"
 
@@ -185,7 +186,7 @@ export class GrpcConnection {
         ":path": path,
         "content-type": "application/grpc",
         te: "trailers",
-        "user-agent": "holdfast",
+        "user-agent": ownUserAgent,
         ...(timeoutMs === undefined ? {} : { "grpc-timeout": formatTimeout(timeoutMs) }),
         ...this.#options.headers?.(),
         ...options?.metadata,

@@ -31,6 +31,8 @@ export interface ServerCall {
   readonly deadlineMs: number | undefined
   /** The accepted or generated `x-request-id`; the response carries it. */
   readonly requestId: string
+  /** It has failed, and its status is on the way: a reset now would take the status' place. */
+  readonly failing: boolean
   /** Response headers now, with `metadata`, before the first message. Idempotent: the first call decides. */
   sendHeaders(metadata?: Readonly<Record<string, string>>): void
   /**
@@ -64,6 +66,7 @@ export class ServerCallState implements ServerCall {
   #deadline: NodeJS.Timeout | undefined
   #headersSent = false
   #finished = false
+  #failing = false
   #wantsTrailers = false
   #keepRequest = false
   #trailers: Record<string, string> | undefined
@@ -100,6 +103,10 @@ export class ServerCallState implements ServerCall {
     return this.#finished
   }
 
+  get failing(): boolean {
+    return this.#failing
+  }
+
   sendHeaders(metadata: Readonly<Record<string, string>> = {}): void {
     if (this.#headersSent || this.#gone) return
     this.#headersSent = true
@@ -117,6 +124,7 @@ export class ServerCallState implements ServerCall {
     // After a half-close the request goes on, and so does the deadline.
     if (!this.#keepRequest) clearTimeout(this.#deadline)
     if (this.#gone) return
+    this.#failing = error !== undefined
     const trailers = statusTrailers(error)
     if (error !== undefined && !this.#headersSent) {
       this.#headersSent = true

@@ -8,6 +8,7 @@ const Count = Schema.Number
 const Board = Schema.parseJson(
   Schema.Struct({
     scenario: Schema.String,
+    wire: Schema.String,
     replicas: Count,
     streams: Schema.Struct({ total: Count, echo: Count, shell: Count, http: Count, websocket: Count }),
     errors: Schema.Struct({
@@ -18,6 +19,13 @@ const Board = Schema.parseJson(
     bytes: Schema.Struct({
       ...{ received: Count, lost: Count, duplicated: Count, reordered: Count, corrupted: Count },
       hashMismatches: Count,
+    }),
+    endings: Schema.Struct({
+      atLoss: Count,
+      untimely: Count,
+      otherwise: Count,
+      refused: Count,
+      hangs: Count,
     }),
     stallMs: Schema.Struct({ count: Count, max: Count }),
     openMs: Schema.Struct({ count: Count, p99: Count }),
@@ -68,6 +76,26 @@ describe("holdfast drill", { timeout: 120_000 }, () => {
     expect(board.convergeMs).not.toBeNull()
     // Speed may miss its aim on a busy machine; then the exit code says so, and what.
     expect(code, stderr).toBe(board.missed.length === 0 ? 0 : 1)
+  })
+
+  it("kills the holder of sessions of OpenShell's wire: relays end with it, with UNAVAILABLE, and nothing hangs", async () => {
+    const args = ["kill-holder", "--local", "--quick", "--json", "--wire", "openshell"]
+    const { code, stdout, stderr } = await drill(...args)
+    const board = Schema.decodeUnknownSync(Board)(stdout)
+    expect(board).toMatchObject({ scenario: "kill-holder", wire: "openshell" })
+    // Its relays really were as durable as the replica.
+    expect(board.endings.atLoss).toBeGreaterThan(0)
+    expect(board.endings, stdout).toMatchObject({ untimely: 0, otherwise: 0, hangs: 0 })
+    expect(board.bytes).toMatchObject({ lost: 0, duplicated: 0, reordered: 0, corrupted: 0 })
+    expect(board.owners).toMatchObject({ double: 0, stale: 0 })
+    expect(board.convergeMs).not.toBeNull()
+    expect(code, stderr).toBe(board.missed.length === 0 ? 0 : 1)
+  })
+
+  it("plays OpenShell's wire in a cluster of its own alone, and only where relays are judged for it", async () => {
+    const { code, stderr } = await drill("freeze", "--local", "--wire", "openshell")
+    expect(code, stderr).toBe(75)
+    expect(stderr).toContain("roll, kill-owner, kill-holder, kill-both")
   })
 
   it("says what to do when no cluster runs", async () => {

@@ -190,6 +190,7 @@ export const connected = (network: Network, from: Process, to: Process): readonl
 /** The server's view of a call on its end of a stream. */
 export class SimCall implements RelayCall {
   readonly stream: SimStream
+  failing = false
   #finished = false
   #headed = false
 
@@ -212,6 +213,7 @@ export class SimCall implements RelayCall {
   finish(error?: GrpcError): void {
     if (this.#finished) return
     this.#finished = true
+    this.failing = error !== undefined
     const { stream } = this
     if (stream.destroyed) return
     if (error === undefined) this.sendHeaders()

@@ -12,6 +12,7 @@ export const execs: StreamLife = (context) =>
   Effect.gen(function* () {
     for (let index = 0; !context.stopping(); index++) {
       const startedAtMs = yield* Clock.currentTimeMillis
+      context.tally.begin()
       yield* once(context, wordOf(context.seed, index)).pipe(
         Effect.match({
           onSuccess: () => context.tally.operation(),

@@ -61,6 +61,7 @@ const repeated = (
   Effect.gen(function* () {
     while (!context.stopping()) {
       const startedAtMs = yield* Clock.currentTimeMillis
+      context.tally.begin()
       const sum = yield* Effect.either(transfer)
       if (sum._tag === "Left") context.tally.failedOperation(`${name}: ${sum.left.text}`)
       else if (sum.right === sha256) context.tally.operation()
