@@ -2,7 +2,7 @@
  * The one Postgres session of a replica that holds its liveness lock and its shard locks.
  * It reconnects by itself, proves itself every `lockKeepaliveMs`, and knows how old its last proof is.
  */
-import { Effect, Redacted, Schedule, type Scope } from "effect"
+import { Effect, Redacted, type Scope } from "effect"
 import pg from "pg"
 import { Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
@@ -16,6 +16,11 @@ export interface LockSession {
   /** Milliseconds since the request whose answer last proved the session, by the monotonic clock. */
   readonly proofAgeMs: () => number
   readonly connected: () => boolean
+  /**
+   * The session ended before its proof ran out, and it is not known yet whether its locks were given to others. Not
+   * for long: it is opened again at once. A database that is down gives nothing to anybody.
+   */
+  readonly inDoubt: () => boolean
 }
 
 export interface LockSessionOptions {
@@ -32,16 +37,25 @@ const unavailable = (cause: unknown) =>
     message: `lock session: ${cause instanceof Error ? cause.message || cause.name : String(cause)}`,
   })
 
+/** Nobody is given locks by a server that takes no sessions; for one that starts anew see the takers. */
+const isDown = (cause: unknown): boolean =>
+  typeof cause === "object" &&
+  cause !== null &&
+  "code" in cause &&
+  (cause.code === "ECONNREFUSED" || cause.code === "57P03")
+
 const quoted = (identifier: string) => `"${identifier.replaceAll('"', '""')}"`
 
-const connect = (options: LockSessionOptions): Effect.Effect<pg.Client, Unavailable> =>
+const connect = (options: LockSessionOptions): Effect.Effect<pg.Client, unknown> =>
   Effect.tryPromise({
     try: async () => {
       const client = new pg.Client({
         connectionString: Redacted.value(options.url),
         application_name: options.applicationName,
         connectionTimeoutMillis: limits.lockConnectTimeoutMs,
-        query_timeout: limits.lockQueryTimeoutMs,
+        // Longer than the locks last. To end a silent session sooner would give its locks away under a proof that
+        // still holds; one that is heard again meanwhile has lost nothing.
+        query_timeout: options.leaseMs,
         keepAlive: true,
       })
       // Without a listener a lost connection would end the process.
@@ -53,7 +67,7 @@ const connect = (options: LockSessionOptions): Effect.Effect<pg.Client, Unavaila
           `SET search_path TO ${quoted(options.schema)};
            SET idle_session_timeout = ${options.leaseMs};
            SET tcp_user_timeout = ${options.leaseMs};
-           SET statement_timeout = ${limits.lockQueryTimeoutMs}`,
+           SET statement_timeout = ${limits.lockStatementTimeoutMs}`,
         )
         return client
       } catch (error) {
@@ -61,7 +75,7 @@ const connect = (options: LockSessionOptions): Effect.Effect<pg.Client, Unavaila
         throw error
       }
     },
-    catch: unavailable,
+    catch: (cause) => cause,
   })
 
 export const makeLockSession = (
@@ -70,11 +84,17 @@ export const makeLockSession = (
   Effect.gen(function* () {
     // One statement at a time: pg does not queue them, and the order of takes and releases matters.
     const one = (yield* Effect.makeSemaphore(1)).withPermits(1)
+    const lost = yield* Effect.makeLatch(false)
     let current: pg.Client | undefined
     let provenAt = performance.now()
+    let inDoubt = false
 
     const drop = (client: pg.Client) => {
-      if (current === client) current = undefined
+      if (current === client) {
+        current = undefined
+        inDoubt = true
+        lost.unsafeOpen()
+      }
       client.end().catch(() => {})
       // end() waits for a server that may be gone: cut the socket as well.
       const socket = Reflect.get(client, "connection")
@@ -97,7 +117,8 @@ export const makeLockSession = (
           try: async () => {
             const askedAt = performance.now()
             const result = await client.query<Row>(text, [...values])
-            provenAt = Math.max(provenAt, askedAt)
+            // Before its locks are back a session proves nothing.
+            if (client === current) provenAt = Math.max(provenAt, askedAt)
             return result.rows
           },
           catch: (cause) => {
@@ -107,12 +128,21 @@ export const makeLockSession = (
         }).pipe(one)
 
     const open = Effect.gen(function* () {
-      const client = yield* connect(options)
+      const client = yield* connect(options).pipe(
+        Effect.tapError((cause) =>
+          Effect.sync(() => {
+            if (isDown(cause)) inDoubt = false
+          }),
+        ),
+        Effect.mapError(unavailable),
+      )
       client.on("end", () => drop(client))
       client.on("error", () => drop(client))
+      const askedAt = performance.now()
       yield* options.onSession(queryOn(client)).pipe(Effect.onError(() => Effect.sync(() => drop(client))))
       current = client
-      provenAt = performance.now()
+      provenAt = askedAt
+      inDoubt = false
     })
 
     yield* open
@@ -125,7 +155,12 @@ export const makeLockSession = (
             Effect.ignore,
           )
         : queryOn(current)("SELECT 1", []).pipe(Effect.ignore),
-    ).pipe(Effect.repeat(Schedule.spaced(limits.lockKeepaliveMs)), Effect.forkScoped)
+    ).pipe(
+      Effect.zipRight(Effect.raceFirst(Effect.sleep(limits.lockKeepaliveMs), lost.await)),
+      Effect.zipRight(lost.close),
+      Effect.forever,
+      Effect.forkScoped,
+    )
 
     return {
       query: (text, values) =>
@@ -134,5 +169,6 @@ export const makeLockSession = (
           : queryOn(current)(text, values),
       proofAgeMs: () => performance.now() - provenAt,
       connected: () => current !== undefined,
+      inDoubt: () => inDoubt,
     } satisfies LockSession
   })

@@ -20,6 +20,12 @@ export class PeerDialer extends Context.Tag("holdfast/PeerDialer")<
     readonly dial: (address: HostPort, protocol: PeerProtocol) => tls.TLSSocket
     /** The shared HTTP/2 connection to a replica; opened on first use, reopened after a loss. */
     readonly bytes: (address: HostPort) => http2.ClientHttp2Session
+    /**
+     * That replica was silent for long: what waits on its RPC connections is failed, and new ones are tried until one
+     * is answered. A connection whose packets were lost for a while would stay silent for as long again after they
+     * pass, because TCP doubles its pauses. Relays that run keep their connection; new ones take another.
+     */
+    readonly forsake: (address: HostPort) => void
     /** An `@effect/rpc` protocol to a replica. */
     readonly rpc: (
       address: HostPort,
@@ -51,6 +57,8 @@ const make = Effect.gen(function* () {
   const context = tls.createSecureContext(credentials)
   const membership = yield* Membership
   const sessions = new Map<string, http2.ClientHttp2Session>()
+  /** Those that were left included, until their last relay ends. */
+  const openSessions = new Set<http2.ClientHttp2Session>()
   const rpcSockets = new Map<string, Set<tls.TLSSocket>>()
 
   const dial = ({ host, port }: HostPort, protocol: PeerProtocol) => {
@@ -85,15 +93,17 @@ const make = Effect.gen(function* () {
     session.on("connect", () => carryBytes(session))
     session.on("error", () => {})
     session.on("close", () => {
+      openSessions.delete(session)
       if (sessions.get(key) === session) sessions.delete(key)
     })
     session.unref()
     sessions.set(key, session)
+    openSessions.add(session)
     return session
   }
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
-      for (const session of sessions.values()) session.destroy()
+      for (const session of openSessions) session.destroy()
     }),
   )
 
@@ -107,14 +117,21 @@ const make = Effect.gen(function* () {
       if (open.size === 0 && rpcSockets.get(key) === open) rpcSockets.delete(key)
     })
   }
+  const forsakeKey = (key: string): void => {
+    for (const socket of rpcSockets.get(key) ?? []) socket.destroy()
+    const session = sessions.get(key)
+    sessions.delete(key)
+    if (session?.connecting === true) session.destroy()
+    else session?.close()
+  }
   // A frozen replica keeps its sockets open: asks that wait there are sent again once it has left. Byte legs stay,
   // because a replica that is only cut off from the database still carries its streams.
   yield* membership.ref.changes.pipe(
     Stream.runForEach((members) =>
       Effect.sync(() => {
         const live = new Set(members.filter((member) => member.live).map(keyOf))
-        for (const [key, sockets] of rpcSockets)
-          if (!live.has(key)) for (const socket of sockets) socket.destroy()
+        for (const key of new Set([...rpcSockets.keys(), ...sessions.keys()]))
+          if (!live.has(key)) forsakeKey(key)
       }),
     ),
     Effect.forkScoped,
@@ -126,12 +143,14 @@ const make = Effect.gen(function* () {
         Effect.async<tls.TLSSocket, Socket.SocketError>((resume) => {
           const socket = dial(address, protocol)
           track(address, socket)
+          const fail = (cause: Error) =>
+            resume(Effect.fail(new Socket.SocketGenericError({ reason: "Open", cause })))
           socket.once("secureConnect", () => resume(Effect.succeed(socket)))
-          socket.on("error", (cause) =>
-            resume(Effect.fail(new Socket.SocketGenericError({ reason: "Open", cause }))),
-          )
+          socket.on("error", fail)
+          socket.once("close", () => fail(new Error("closed before it was open")))
           return Effect.sync(() => socket.destroy())
-        }),
+          // Otherwise the timeout would wait for the kernel, which looks for a lost peer for two minutes.
+        }).pipe(Effect.interruptible),
         (socket) => Effect.sync(() => socket.destroy()),
       ),
       { openTimeout: limits.peerOpenTimeoutMs },
@@ -144,7 +163,7 @@ const make = Effect.gen(function* () {
       ),
     )
 
-  return PeerDialer.of({ dial, bytes, rpc })
+  return PeerDialer.of({ dial, bytes, rpc, forsake: (address) => forsakeKey(keyOf(address)) })
 })
 
 export const layer: Layer.Layer<

@@ -57,6 +57,9 @@ const make = Effect.gen(function* () {
       rejectUnauthorized: true,
       ALPNProtocols: Object.values(peerProtocols),
       noDelay: true,
+      // A replica that was cut off has given up connections of which this end never hears again.
+      keepAlive: true,
+      keepAliveInitialDelay: limits.keepaliveIntervalMs,
       handshakeTimeout: limits.connectTimeoutMs,
     },
     (socket) => {

@@ -255,7 +255,7 @@ const make = Effect.gen(function* () {
   })
 
   const ownership = Ownership.of({
-    fence: makeFenceCheck(epochs, isFenced),
+    fence: makeFenceCheck(epochs, () => isFenced() || session.inDoubt()),
     held: Effect.sync(() => new Map(epochs)),
     proofAgeMs: session.proofAgeMs,
   })

@@ -48,7 +48,11 @@ export const limitsTable = {
   fenceMs: [5_000, "ms", "a replica without proof of its locks stops acting before its lease can end"],
   lockKeepaliveMs: [300, "ms", "proof of the lock session; far below the fence, 3 statements/s per replica"],
   lockConnectTimeoutMs: [2_000, "ms", "a reconnect must fit into the fence twice"],
-  lockQueryTimeoutMs: [2_000, "ms", "a stalled lock session is dropped while the fence still runs"],
+  lockStatementTimeoutMs: [
+    2_000,
+    "ms",
+    "a session is not idle while a statement runs: the lease may last longer by this",
+  ],
   lockAcquireRetryMs: [25, "ms", "locks of a dead session are freed within milliseconds of its end"],
   lockAcquireBudgetMs: [
     100,
@@ -100,7 +104,11 @@ export const limitsTable = {
   ],
   peerReconnectMs: [100, "ms", "pause between attempts to reach a peer"],
   peerCallTimeoutMs: [5_000, "ms", "deadline of a short call between replicas"],
-
+  peerSilentMs: [
+    2_500,
+    "ms",
+    "a replica that answers no look for longer is dialled anew: three looks, above every stall of an event loop",
+  ],
   peerPersistMs: [12_000, "ms", "lease plus reaction: by then a silent replica has answered or left"],
   peerFrameBytes: [1_048_576, "bytes", "fewer, larger HTTP/2 frames between replicas"],
   streamsPerConnection: [65_536, "streams", "relays of one connection; far above all other limits"],

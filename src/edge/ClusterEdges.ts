@@ -2,7 +2,7 @@
 import * as SocketServer from "@effect/platform/SocketServer"
 import * as RpcClient from "@effect/rpc/RpcClient"
 import * as RpcServer from "@effect/rpc/RpcServer"
-import { Context, Duration, Effect, Layer, RcMap, Scope, Stream } from "effect"
+import { Context, Duration, Effect, Exit, Layer, RcMap, Scope, Stream } from "effect"
 import { boundedScope } from "../cluster/BoundedScope.ts"
 import { serialization } from "../cluster/Cluster.ts"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
@@ -12,6 +12,7 @@ import { PeerListener } from "../cluster/PeerListener.ts"
 import { peerProtocols } from "../cluster/PeerTls.ts"
 import { Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
+import { monotonicMs } from "../domain/Monotonic.ts"
 import { Arrivals } from "../sandbox/Arrivals.ts"
 import { Edges, SessionGone } from "../sandbox/Edges.ts"
 import { Drain } from "./Drain.ts"
@@ -21,6 +22,7 @@ import { edgesOver } from "./EdgesOver.ts"
 import { LocalEdge } from "./LocalEdge.ts"
 import { PeerArrivals } from "./PeerArrivals.ts"
 import { PeerDrains } from "./PeerDrains.ts"
+import { Silence } from "./Silence.ts"
 
 const handlers = EdgeRpcs.toLayer(
   Effect.map(Effect.all([LocalEdge, Drain, Arrivals]), ([edge, drain, arrivals]) =>
@@ -59,6 +61,8 @@ const make = Effect.gen(function* () {
   const dialer = yield* PeerDialer
   const edge = yield* LocalEdge
 
+  const silence = new Silence()
+
   const clients = yield* RcMap.make({
     lookup: (incarnation: string) =>
       Effect.gen(function* () {
@@ -71,10 +75,15 @@ const make = Effect.gen(function* () {
     idleTimeToLive: Duration.millis(limits.peerIdleMs),
   }).pipe(Scope.extend(yield* boundedScope(limits.peerCloseMs)))
 
+  /** The map would remember a failure: whoever was cut off comes back as the same incarnation. */
+  const clientOf = (incarnation: string) =>
+    Effect.tapError(RcMap.get(clients, incarnation), () => RcMap.invalidate(clients, incarnation))
+
   // A replica that has left is not looked for any longer: its successor has another incarnation.
   yield* membership.ref.changes.pipe(
     Stream.runForEach((members) => {
       const live = new Set(members.filter((member) => member.live).map((member) => member.incarnation))
+      silence.keep(live)
       return Effect.flatMap(RcMap.keys(clients), (known) =>
         Effect.forEach(
           known.filter((incarnation) => !live.has(incarnation)),
@@ -95,7 +104,7 @@ const make = Effect.gen(function* () {
     membership,
     edge,
     reach: (incarnation) =>
-      Effect.map(RcMap.get(clients, incarnation), (client) => ({
+      Effect.map(clientOf(incarnation), (client) => ({
         open: (request) => client.Open(request),
         endSession: (request) => client.EndSession(request),
         slots: (request) => client.Slots(request),
@@ -106,7 +115,7 @@ const make = Effect.gen(function* () {
   })
   const drains = PeerDrains.of({
     order: (incarnation, order) =>
-      RcMap.get(clients, incarnation).pipe(
+      clientOf(incarnation).pipe(
         Effect.flatMap((client) => client.Drain(order)),
         Effect.scoped,
         Effect.disconnect,
@@ -118,8 +127,24 @@ const make = Effect.gen(function* () {
         ),
       ),
   })
+  /** Asked of everyone every second: by it a replica that has gone silent is noticed. */
+  const watched = EdgeStatistics.of({
+    of: (incarnation) =>
+      Effect.flatMap(monotonicMs, (askedAtMs) =>
+        statistics.of(incarnation).pipe(
+          Effect.onExit((exit) =>
+            Effect.map(monotonicMs, (nowMs) => {
+              if (Exit.isSuccess(exit)) return silence.heard(incarnation)
+              const member = membership.find(incarnation)
+              if (silence.missed(incarnation, askedAtMs, nowMs) && member !== undefined)
+                dialer.forsake(member)
+            }),
+          ),
+        ),
+      ),
+  })
   return Context.make(Edges, edges).pipe(
-    Context.add(EdgeStatistics, statistics),
+    Context.add(EdgeStatistics, watched),
     Context.add(PeerArrivals, peerArrivals),
     Context.add(PeerDrains, drains),
   )

@@ -8,7 +8,13 @@ export const makeReport = Effect.gen(function* () {
   const ownership = yield* Ownership
   const membership = yield* Membership
   /** Set by whoever knows: the edge lies below them. */
-  const report = { settling: false, heading: (): Record<string, number> => ({}), remaining: () => 0 }
+  const report = {
+    settling: false,
+    heading: (): Record<string, number> => ({}),
+    remaining: () => 0,
+    /** Where to go instead, while this replica is cut off from all others; undefined while it is not. */
+    refuge: (): string | undefined => undefined,
+  }
   const stats = (count: () => { readonly sessions: number; readonly relays: number }) =>
     Effect.map(
       ownership.held,

@@ -1,17 +1,19 @@
 /**
  * A replica that lost Postgres and every other replica: its clients and supervisors still reach it, find it alive
- * and would stay, while the others took its sandboxes over. It sends them away. While the database is away for all,
- * replicas still hear each other: then everybody stays, because nobody could take anything over.
+ * and would stay, while the others take its sandboxes over. As soon as it may not act any more it sends them away,
+ * and whoever still comes. While the database is away for all, replicas still hear each other: then everybody stays,
+ * because nobody could take anything over.
  */
 import { Duration, Effect, Layer, Schedule } from "effect"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
-import { Membership } from "../cluster/Membership.ts"
+import { type Member, Membership } from "../cluster/Membership.ts"
 import { Ownership } from "../cluster/Ownership.ts"
 import { limits } from "../domain/Limits.ts"
 import { monotonicMs } from "../domain/Monotonic.ts"
 import { ClientPorts } from "./ClientPorts.ts"
 import { sendAway, type Told } from "./Departures.ts"
 import { LocalEdge } from "./LocalEdge.ts"
+import type { Session } from "./Session.ts"
 import { Steering } from "./Steering.ts"
 
 export interface Surroundings {
@@ -32,24 +34,51 @@ const make = Effect.gen(function* () {
   const ports = yield* ClientPorts
   const steering = yield* Steering
   const told: Told = new WeakMap()
+  let isAlone = false
+  let refuges: ReadonlyArray<Member> = []
+  let turn = 0
 
-  const others = <A extends { readonly incarnation: string }>(members: ReadonlyArray<A>): number =>
-    members.filter(({ incarnation }) => incarnation !== config.incarnation).length
+  const nextRefuge = (): Member | undefined => {
+    turn += 1
+    return refuges[turn % Math.max(1, refuges.length)]
+  }
+
+  edge.report.refuge = () =>
+    isAlone && ownership.proofAgeMs() > config.fenceMs ? (nextRefuge()?.url ?? "") : undefined
+
+  const isOther = ({ incarnation }: { readonly incarnation: string }): boolean =>
+    incarnation !== config.incarnation
 
   const look = Effect.gen(function* () {
-    const members = yield* membership.members
+    const others = (yield* membership.members).filter((member) => member.live && isOther(member))
+    refuges = others.filter(({ draining }) => !draining)
     const peers = yield* steering.look
-    return isIsolated({ others: others(members), answering: others(peers.map(({ member }) => member)) })
+    return isIsolated({
+      others: others.length,
+      answering: peers.filter(({ member }) => isOther(member)).length,
+    })
   })
 
-  /** To the address they were started with; they stay until another replica has accepted them. */
+  /** Supervisors that know no move find another replica when their session ends; their relays run on. */
+  const endPlainSessions = (sessions: ReadonlyArray<Session>) =>
+    Effect.forEach(sessions, (session) => Effect.forkDaemon(edge.letGo(session)), { discard: true })
+
+  /**
+   * To the others in turn, as the database last named them; a supervisor that does not reach that one takes the
+   * address it was started with. They stay until another replica has accepted them.
+   */
   const send = Effect.gen(function* () {
     const nowMs = yield* monotonicMs
     const leaving = [...edge.sessions.values()]
-      .filter((session) => session.redirects && session.acceptedAtMs !== undefined && !session.retired)
+      .filter((session) => session.acceptedAtMs !== undefined && !session.retired)
       .filter(({ asked }) => asked === undefined || nowMs - asked.atMs > limits.moveConfirmMs)
       .slice(0, limits.isolationBatch)
-    for (const session of leaving) session.move("", { to: "", reason: "isolated", atMs: nowMs })
+    for (const session of leaving) {
+      if (!session.redirects) continue
+      const to = nextRefuge()
+      session.move(to?.url ?? "", { to: to?.incarnation ?? "", reason: "isolated", atMs: nowMs })
+    }
+    yield* endPlainSessions(leaving.filter(({ redirects }) => !redirects))
     sendAway(ports.connections(), told, limits.isolationBatch, nowMs)
     if (leaving.length > 0)
       yield* Effect.logWarning("Cut off from the database and all replicas; sent sessions away").pipe(
@@ -57,14 +86,16 @@ const make = Effect.gen(function* () {
       )
   })
 
-  const untilLeaseMs = (): number => Math.max(0, config.leaseMs - ownership.proofAgeMs())
+  const untilFencedMs = (): number => Math.max(0, config.fenceMs - ownership.proofAgeMs())
 
-  /** Whether it is alone is asked before the lease is over: who does not answer takes the longest to ask. */
+  /** Whether it is alone is asked before its fence closes: who does not answer takes the longest to ask. */
   const step = Effect.gen(function* () {
-    if (untilLeaseMs() > limits.steerStatsMs + limits.isolationLookMs || !(yield* look)) return
-    yield* Effect.sleep(Duration.millis(untilLeaseMs()))
-    // A proof may have come meanwhile. After the lease the others have taken over.
-    if (untilLeaseMs() === 0) yield* send
+    if (untilFencedMs() > limits.steerStatsMs + limits.isolationLookMs) return
+    isAlone = yield* look
+    if (!isAlone) return
+    yield* Effect.sleep(Duration.millis(untilFencedMs()))
+    // A proof may have come meanwhile.
+    if (untilFencedMs() === 0) yield* send
   }).pipe(Effect.catchAllCause((cause) => Effect.logWarning("Sessions could not be sent away", cause)))
 
   yield* step.pipe(Effect.repeat(Schedule.spaced(Duration.millis(limits.isolationLookMs))), Effect.forkScoped)

@@ -139,13 +139,16 @@ export class Session {
     })
   }
 
-  /** `delayMs`: how long the supervisor should stay away; 0 leaves it to the supervisor. */
-  reject(reason: string, delayMs = 0): void {
+  /**
+   * `delayMs`: how long the supervisor should stay away; 0 leaves it to the supervisor. `redirectUrl`: which replica
+   * to ask instead, if any.
+   */
+  reject(reason: string, delayMs = 0, redirectUrl = ""): void {
     this.#write({
       _tag: "Rejected",
       reason,
-      ...(this.extended && delayMs > 0
-        ? { terms: { epoch: 0, replica: "", reconnectDelayMs: delayMs, fence: true, redirectUrl: "" } }
+      ...(this.extended && (delayMs > 0 || redirectUrl !== "")
+        ? { terms: { epoch: 0, replica: "", reconnectDelayMs: delayMs, fence: true, redirectUrl } }
         : {}),
     })
     this.#call.finish()

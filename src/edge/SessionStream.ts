@@ -172,6 +172,12 @@ const make = Effect.gen(function* () {
             message: "cross-sandbox access denied: principal does not own this sandbox",
           })
         const session = new Session(principal, randomUUID(), said.capabilities, call, encode)
+        const refuge = edge.report.refuge()
+        if (refuge !== undefined) {
+          metrics.sessionAttach.inc({ outcome: "isolated" })
+          session.reject("this replica is cut off from the others", 0, refuge)
+          return Promise.resolve()
+        }
         edge.addSession(session)
         const accepted = yield* restore(admitted(session, said)).pipe(
           Effect.onError(() =>

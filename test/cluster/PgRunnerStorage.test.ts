@@ -1,6 +1,6 @@
 import { Runner, RunnerAddress, RunnerStorage, ShardId } from "@effect/cluster"
 import { Context, Effect, Exit, Layer, Redacted, Scope } from "effect"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
 import { ClusterConfig, type ClusterSettings } from "../../src/cluster/ClusterConfig.ts"
 import { Membership } from "../../src/cluster/Membership.ts"
 import { Ownership } from "../../src/cluster/Ownership.ts"
@@ -8,6 +8,7 @@ import * as PgRunnerStorage from "../../src/cluster/PgRunnerStorage.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
 import * as Database from "../../src/store/Database.ts"
 import { migrate } from "../../src/store/Migrations.ts"
+import { type BlackHole, openBlackHole } from "../kit/BlackHole.ts"
 import { freshClusterId, startPostgres, type TestPostgres } from "../kit/Postgres.ts"
 
 let postgres: TestPostgres
@@ -78,6 +79,19 @@ const join = async (settings: ClusterSettings): Promise<Replica> => {
   )
   return replica
 }
+
+/** A member whose way to the database can be cut. */
+const joinThrough = async (hole: BlackHole, clusterId: string, times: Partial<ClusterSettings> = {}) => {
+  const url = new URL(postgres.url)
+  url.port = String(hole.port)
+  return join({ ...settingsOf(clusterId, "cut", "1"), databaseUrl: Redacted.make(url.href), ...times })
+}
+
+const acts = (replica: Replica): Promise<boolean> =>
+  replica.epochOf(1).then(
+    () => true,
+    () => false,
+  )
 
 const freshCluster = async (): Promise<string> => {
   const clusterId = freshClusterId()
@@ -205,6 +219,52 @@ describe("runner storage on advisory locks", () => {
         return false
       }
     })
+    await replica.die()
+  }, 30_000)
+
+  it("gives nothing away while it may act, however long the database is silent", async () => {
+    const clusterId = await freshCluster()
+    const hole = await openBlackHole(Number(new URL(postgres.url).port))
+    onTestFinished(hole.close)
+    const cut = await joinThrough(hole, clusterId, { fenceMs: 4_000, leaseMs: 6_000 })
+    const other = await join(settingsOf(clusterId, "other", "1"))
+    await cut.acquire()
+    hole.swallow()
+    hole.mute()
+    while (await acts(cut)) expect(await other.acquire([...shards])).toHaveLength(0)
+    await until("the lease is over", async () => (await other.acquire()).length === shards.length)
+    expect(await acts(cut)).toBe(false)
+    await cut.die()
+    await other.die()
+  }, 30_000)
+
+  it("does not act when its session was ended and others may have its locks", async () => {
+    const clusterId = await freshCluster()
+    const hole = await openBlackHole(Number(new URL(postgres.url).port))
+    onTestFinished(hole.close)
+    const cut = await joinThrough(hole, clusterId, { fenceMs: 20_000, leaseMs: 30_000 })
+    const other = await join(settingsOf(clusterId, "other", "1"))
+    await cut.acquire()
+    hole.mute()
+    await postgres.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holdfast cut locks'",
+    )
+    await until("another took them", async () => (await other.acquire()).length === shards.length)
+    expect(await acts(cut)).toBe(false)
+    expect(await other.epochOf(1)).toBe(2)
+    await cut.die()
+    await other.die()
+  }, 30_000)
+
+  it("acts until its fence while the database takes no sessions, for nobody can take anything then", async () => {
+    const clusterId = await freshCluster()
+    const hole = await openBlackHole(Number(new URL(postgres.url).port))
+    const replica = await joinThrough(hole, clusterId, { fenceMs: 5_000, leaseMs: 8_000 })
+    await replica.acquire()
+    await hole.close()
+    await until("it knows that the database is down", () => acts(replica), 2_000)
+    await until("the fence closes", async () => !(await acts(replica)))
+    expect(replica.ownership.proofAgeMs()).toBeGreaterThan(4_900)
     await replica.die()
   }, 30_000)
 

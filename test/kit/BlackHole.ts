@@ -5,6 +5,8 @@ export interface BlackHole {
   readonly port: number
   /** From now on nothing passes on the connections that exist; new ones work. */
   readonly swallow: () => void
+  /** From now on new connections are accepted and hear nothing. */
+  readonly mute: () => void
   readonly connections: () => number
   readonly close: () => Promise<void>
 }
@@ -12,7 +14,13 @@ export interface BlackHole {
 export const openBlackHole = (targetPort: number): Promise<BlackHole> =>
   new Promise((resolve, reject) => {
     const sockets = new Set<net.Socket>()
+    let isMute = false
     const server = net.createServer((near) => {
+      if (isMute) {
+        sockets.add(near)
+        near.on("error", () => {}).on("close", () => sockets.delete(near))
+        return
+      }
       const far = net.connect(targetPort, "127.0.0.1")
       for (const socket of [near, far]) {
         sockets.add(socket)
@@ -35,6 +43,9 @@ export const openBlackHole = (targetPort: number): Promise<BlackHole> =>
             socket.removeAllListeners("data")
             socket.resume()
           }
+        },
+        mute: () => {
+          isMute = true
         },
         connections: () => sockets.size / 2,
         close: () =>

@@ -33,7 +33,9 @@ const holds = (pid: number, socket: string): boolean => {
 }
 
 interface Link {
-  readonly from: string
+  /** Empty while it is not known who dialled: a replica may do so before it is known by its process. */
+  from: string
+  readonly near: net.Socket
   readonly to: string
   readonly valve: Valve
 }
@@ -75,7 +77,10 @@ export const make = (names: ReadonlyArray<string>): Effect.Effect<ProxyLinks, ne
     const blocks = (from: string, to: string) => (way: Way) =>
       way === "forth" ? blocked(from, to) : blocked(to, from)
     const apply = (): void => {
-      for (const { from, to, valve } of links) valve.set(blocks(from, to))
+      for (const link of links) {
+        if (link.from === "") link.from = dialler(link.near)
+        link.valve.set(blocks(link.from, link.to))
+      }
       for (const socket of unanswered) socket.destroy()
     }
     const dialler = (socket: net.Socket): string => {
@@ -90,7 +95,7 @@ export const make = (names: ReadonlyArray<string>): Effect.Effect<ProxyLinks, ne
         return
       }
       const far = net.connect({ host, port, noDelay: true, allowHalfOpen: true })
-      const link: Link = { from, to, valve: new Valve(near, far, () => links.delete(link)) }
+      const link: Link = { from, near, to, valve: new Valve(near, far, () => links.delete(link)) }
       links.add(link)
       near.resume()
     }

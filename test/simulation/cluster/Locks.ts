@@ -122,7 +122,7 @@ export class Locks {
       if (this.#session === session) this.#session = undefined
       failed()
     }
-    const cancel = process.after(limits.lockQueryTimeoutMs, fail)
+    const cancel = process.after(limits.leaseMs, fail)
     const answer = (reply: () => void) =>
       network.pass(database.process, process, () => {
         if (settled) return
