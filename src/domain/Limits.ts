@@ -36,6 +36,11 @@ export const limitsTable = {
     "a client whose calls overlap all the while is told then, at the price of a call, before the drain's deadline cuts them all",
   ],
   errorFlushMs: [10_000, "ms", "a failed call whose peer does not read is reset after this"],
+  answerFlushMs: [
+    3_600_000,
+    "ms",
+    "a complete answer that its client does not take is reset after this: long, because somebody may page through it",
+  ],
   requestIdLength: [128, "characters", "a caller's x-request-id beyond this is replaced"],
 
   // cluster
@@ -465,6 +470,8 @@ export const limitsTable = {
   execArgumentBytes: [32_768, "bytes", "OpenShell 0.0.111"],
   execCommandBytes: [262_144, "bytes", "OpenShell 0.0.111 rendered command"],
   sshCommandBytes: [32_000, "bytes", "RFC 4253 asks implementations for packets of 35,000 bytes and no more"],
+  execStageMs: [15_000, "ms", "a sandbox that has not stored a long command by then will not"],
+  execStageBytes: [4_096, "bytes", "of a path, as long as Linux allows"],
   execWorkdirBytes: [4_096, "bytes", "OpenShell 0.0.111"],
   execDrainMs: [500, "ms", "OpenShell 0.0.111 wait for output after the exit status"],
   execKeepaliveMs: [15_000, "ms", "OpenShell 0.0.111 SSH keepalive of exec"],

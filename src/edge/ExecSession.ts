@@ -1,6 +1,6 @@
 /** Exec for clients that have no SSH of their own: an SSH client in the gateway, over a relay to the sandbox. */
 import type { Duplex } from "node:stream"
-import { Effect, type Scope } from "effect"
+import { Duration, Effect, type Scope } from "effect"
 import { Client, type ClientChannel, type ExecOptions } from "ssh2"
 import { PermissionDenied, Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
@@ -11,6 +11,8 @@ export interface Terminal {
 }
 
 export const noExitStatus = "exec relay closed before the command reported an exit status"
+
+const notStored = "the sandbox could not store a long command"
 
 /** The SSH user of sandboxes; its server ignores the name. */
 const user = "sandbox"
@@ -83,16 +85,23 @@ const stage = (client: Client, command: string): Effect.Effect<string, Unavailab
         let file = ""
         channel.on("data", (chunk: Buffer) => {
           file += chunk.toString()
+          // Whoever answers with more than a path is no shell of ours; it may not fill our memory.
+          if (file.length > limits.execStageBytes) channel.destroy()
         })
         channel.once("close", () =>
           resume(
-            file === ""
-              ? Effect.fail(new Unavailable({ message: "the sandbox could not store a long command" }))
+            file === "" || file.length > limits.execStageBytes
+              ? Effect.fail(new Unavailable({ message: notStored }))
               : Effect.succeed(`f='${file}'; c=$(cat "$f"); rm -f "$f"; eval "$c"`),
           ),
         )
         channel.end(command)
       }),
+  ).pipe(
+    Effect.timeoutFail({
+      duration: Duration.millis(limits.execStageMs),
+      onTimeout: () => new Unavailable({ message: notStored }),
+    }),
   )
 
 /** Starts `command`; with a terminal the sandbox allocates a pty. */

@@ -3,6 +3,7 @@ import { Duplex } from "node:stream"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Server } from "ssh2"
+import { limits } from "../../src/domain/Limits.ts"
 import { startExec } from "../../src/edge/ExecSession.ts"
 
 /** Two ends of one connection that delivers everything of some milliseconds in one piece, as a busy machine does. */
@@ -54,7 +55,33 @@ const hastySshServer = (stream: Duplex): void => {
   Reflect.apply(Reflect.get(server, "injectSocket"), server, [stream])
 }
 
+/** Stores no command, but answers without end. */
+const endlessSshServer = (stream: Duplex): void => {
+  const server = new Server({ hostKeys: [hostKey] }, (client) => {
+    client.on("error", () => undefined)
+    client.on("authentication", (context) => context.accept())
+    client.on("session", (accept) => {
+      accept().on("exec", (acceptExec) => {
+        const channel = acceptExec()
+        const flood = () => {
+          if (!channel.destroyed) channel.write(Buffer.alloc(1_024, "x"), () => setImmediate(flood))
+        }
+        flood()
+      })
+    })
+  })
+  Reflect.apply(Reflect.get(server, "injectSocket"), server, [stream])
+}
+
 describe("startExec", () => {
+  it("gives a sandbox up that answers a long command with more than the path it is stored under", async () => {
+    const [client, server] = pair()
+    endlessSshServer(server)
+    const command = "x".repeat(limits.sshCommandBytes + 1)
+    const failure = await Effect.runPromise(Effect.flip(Effect.scoped(startExec(client, command, undefined))))
+    expect(failure.message).toBe("the sandbox could not store a long command")
+  })
+
   it("learns the exit status that comes with the very packet that accepts the command", async () => {
     const [client, server] = pair()
     hastySshServer(server)

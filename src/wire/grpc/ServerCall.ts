@@ -64,6 +64,7 @@ export class ServerCallState implements ServerCall {
   unary = false
   readonly #abort = new AbortController()
   #deadline: NodeJS.Timeout | undefined
+  #flush: NodeJS.Timeout | undefined
   #headersSent = false
   #finished = false
   #failing = false
@@ -136,7 +137,7 @@ export class ServerCallState implements ServerCall {
     this.#trailers = trailers
     if (this.#wantsTrailers) this.#sendTrailers()
     else this.stream.end()
-    if (error !== undefined) this.#boundFlush()
+    this.#boundFlush(error)
   }
 
   get #gone(): boolean {
@@ -157,6 +158,7 @@ export class ServerCallState implements ServerCall {
 
   readonly #onGone = (): void => {
     clearTimeout(this.#deadline)
+    clearTimeout(this.#flush)
     if (this.#finished || this.#abort.signal.aborted) return
     this.#abort.abort(
       this.#connectionLost()
@@ -184,10 +186,15 @@ export class ServerCallState implements ServerCall {
     })
   }
 
-  /** An error must not wait for ever behind messages that the client does not read. */
-  #boundFlush(): void {
-    const timer = setTimeout(() => this.stream.close(http2.constants.NGHTTP2_CANCEL), limits.errorFlushMs)
-    this.stream.once("close", () => clearTimeout(timer))
+  /** Messages that the client does not read must not keep the call for ever, an error still less. */
+  #boundFlush(error: GrpcError | undefined): void {
+    const timeoutMs = error === undefined ? limits.answerFlushMs : limits.errorFlushMs
+    this.#flush = setTimeout(() => {
+      // With the last message the status went out; the request may go on.
+      if (error === undefined && this.#wantsTrailers) return
+      this.stream.close(http2.constants.NGHTTP2_CANCEL)
+    }, timeoutMs)
+    this.#flush.unref()
   }
 }
 
