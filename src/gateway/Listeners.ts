@@ -33,6 +33,15 @@ const cannotListen = (address: HostPort, what: string, cause: unknown) =>
     message: `cannot listen for ${what} on ${address.host}:${address.port}: ${cause instanceof Error ? cause.message : cause}. Free the port or choose another.`,
   })
 
+const readTls = ({ cert, key }: { readonly cert: string; readonly key: string }) =>
+  Effect.try({
+    try: () => ({ cert: readFileSync(cert), key: readFileSync(key) }),
+    catch: (cause) =>
+      new FailedPrecondition({
+        message: `cannot read HOLDFAST_TLS_CERT or HOLDFAST_TLS_KEY: ${cause instanceof Error ? cause.message : cause}`,
+      }),
+  })
+
 const clientListener = (settings: GatewaySettings, address: HostPort) =>
   Effect.gen(function* () {
     const runtime = yield* Effect.runtime<ApiServices>()
@@ -40,9 +49,7 @@ const clientListener = (settings: GatewaySettings, address: HostPort) =>
     const server = createGrpcServer({
       router: makeRouter(runtime, loopback),
       ...(yield* httpHandlers(loopback)),
-      ...(settings.tls === undefined
-        ? {}
-        : { tls: { cert: readFileSync(settings.tls.cert), key: readFileSync(settings.tls.key) } }),
+      ...(settings.tls === undefined ? {} : { tls: yield* readTls(settings.tls) }),
       onError: (error, context) =>
         Runtime.runFork(runtime)(
           Effect.logDebug("Connection error", error instanceof Error ? error.message : String(error)).pipe(

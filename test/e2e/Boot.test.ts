@@ -14,6 +14,37 @@ const holdfast = fileURLToPath(new URL("../../bin/holdfast", import.meta.url))
 
 const exited = (child: ChildProcess) => new Promise<number | null>((resolve) => child.once("exit", resolve))
 
+/** A directory with the keys of a replica called `lonely`, and the settings that name them. */
+const replicaKeys = () => {
+  const directory = mkdtempSync(join(tmpdir(), "holdfast-boot-"))
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  execFileSync(holdfast, ["gateway", "create-keys", "--out", directory], { stdio: "ignore" })
+  execFileSync(
+    holdfast,
+    [
+      "gateway",
+      "issue-peer-certificate",
+      "--name",
+      "lonely",
+      "--ca-dir",
+      join(directory, "peer-ca"),
+      "--out",
+      join(directory, "peer"),
+    ],
+    { stdio: "ignore" },
+  )
+  return {
+    directory,
+    environment: {
+      HOLDFAST_NAME: "lonely",
+      HOLDFAST_JWT_DIR: join(directory, "jwt"),
+      HOLDFAST_PEER_CA: join(directory, "peer", "ca.pem"),
+      HOLDFAST_PEER_CERT: join(directory, "peer", "replica.pem"),
+      HOLDFAST_PEER_KEY: join(directory, "peer", "replica.key"),
+    },
+  }
+}
+
 describe("five replicas that boot at the same moment on an empty database", () => {
   it("all join, share the shards evenly and reach a sandbox", async () => {
     const cluster = await TestCluster.start({ replicas: 5 })
@@ -36,35 +67,15 @@ describe("five replicas that boot at the same moment on an empty database", () =
 
 describe("a replica whose database is not there", () => {
   it("says so in one line per attempt, without the password or a stack trace, and keeps trying", async () => {
-    const directory = mkdtempSync(join(tmpdir(), "holdfast-boot-"))
-    onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
-    execFileSync(holdfast, ["gateway", "create-keys", "--out", directory], { stdio: "ignore" })
-    execFileSync(
-      holdfast,
-      [
-        "gateway",
-        "issue-peer-certificate",
-        "--name",
-        "lonely",
-        "--ca-dir",
-        join(directory, "peer-ca"),
-        "--out",
-        join(directory, "peer"),
-      ],
-      { stdio: "ignore" },
-    )
+    const keys = replicaKeys()
     const port = await freePort()
     const child = spawn(holdfast, ["gateway", "run"], {
       env: {
         ...process.env,
-        HOLDFAST_NAME: "lonely",
+        ...keys.environment,
         HOLDFAST_DATABASE_URL: `postgres://someone:hunter2@127.0.0.1:${port}/holdfast`,
         HOLDFAST_LISTEN: `127.0.0.1:${await freePort()}`,
         HOLDFAST_PEER_LISTEN: `127.0.0.1:${await freePort()}`,
-        HOLDFAST_JWT_DIR: join(directory, "jwt"),
-        HOLDFAST_PEER_CA: join(directory, "peer", "ca.pem"),
-        HOLDFAST_PEER_CERT: join(directory, "peer", "replica.pem"),
-        HOLDFAST_PEER_KEY: join(directory, "peer", "replica.key"),
       },
       stdio: ["ignore", "ignore", "pipe"],
     })
@@ -96,4 +107,29 @@ describe("a replica whose database is not there", () => {
     expect(await exited(child)).toBe(2)
     expect(log).toContain("HOLDFAST_LISTEN")
   })
+
+  it("refuses a certificate that it cannot read, naming the variable", async () => {
+    const { directory, environment } = replicaKeys()
+    const child = spawn(holdfast, ["gateway", "run"], {
+      env: {
+        ...process.env,
+        ...environment,
+        HOLDFAST_DATABASE_URL: `sqlite:${join(directory, "gateway.db")}`,
+        HOLDFAST_LISTEN: `127.0.0.1:${await freePort()}`,
+        HOLDFAST_PEER_LISTEN: `127.0.0.1:${await freePort()}`,
+        HOLDFAST_STATE_DIR: join(directory, "state"),
+        HOLDFAST_TLS_CERT: join(directory, "missing.pem"),
+        HOLDFAST_TLS_KEY: join(directory, "missing.key"),
+      },
+      stdio: ["ignore", "ignore", "pipe"],
+    })
+    let log = ""
+    child.stderr.on("data", (chunk: Buffer) => {
+      log += chunk.toString()
+    })
+    expect(await exited(child)).not.toBe(0)
+    expect(log).toContain("HOLDFAST_TLS_CERT")
+    expect(log).toContain("missing.pem")
+    expect(log).not.toMatch(/\n\s+at /)
+  }, 60_000)
 })
