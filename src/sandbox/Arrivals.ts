@@ -55,6 +55,7 @@ const make = Effect.gen(function* () {
     answers: Map<string, ArrivalAnswer>,
   ): Effect.Effect<void, Unavailable> =>
     Effect.gen(function* () {
+      if (candidates.length === 0) return
       const rows = yield* presences.arriving(candidates.map(({ sandboxId }) => sandboxId))
       const nowMs = yield* Clock.currentTimeMillis
       const writes: Array<Write> = []
@@ -100,12 +101,15 @@ const make = Effect.gen(function* () {
       const chosen = new Map<string, Candidate>()
       for (const one of arrivals) {
         const fence = fences.get(one.shard)
-        if (fence !== undefined && !chosen.has(one.sandboxId) && !residents.has(one.sandboxId))
-          chosen.set(one.sandboxId, { ...one, fence })
+        if (fence !== undefined && !chosen.has(one.sandboxId)) chosen.set(one.sandboxId, { ...one, fence })
       }
       const candidates = [...chosen.values()]
-      if (candidates.length > 0)
-        yield* residents.without([...chosen.keys()], attachSleeping(candidates, answers))
+      yield* residents.without([...chosen.keys()], (free) =>
+        attachSleeping(
+          candidates.filter(({ sandboxId }) => free.has(sandboxId)),
+          answers,
+        ),
+      )
       return arrivals.map((one) => {
         if (fences.get(one.shard) === undefined) return elsewhere
         if (chosen.get(one.sandboxId)?.claim.sessionId !== one.claim.sessionId) return askActor

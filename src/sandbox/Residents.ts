@@ -2,7 +2,7 @@
  * Which sandboxes have a live actor on this replica. A session may be attached without waking an actor, but never
  * beside one: an actor that starts waits for the attach to end, and then reads what it wrote.
  */
-import { Context, Deferred, Effect, Layer, type Scope } from "effect"
+import { Context, Deferred, Effect, FiberId, Layer, type Scope } from "effect"
 
 const make = Effect.sync(() => {
   const live = new Map<string, number>()
@@ -29,22 +29,26 @@ const make = Effect.sync(() => {
   return {
     /** For an actor, as long as it lives: completes when nobody else acts for its sandbox. */
     enter,
-    /** Whether somebody acts for the sandbox now. */
-    has: (sandboxId: string): boolean => live.has(sandboxId) || reserved.has(sandboxId),
-    /** Keeps actors of those sandboxes from starting while `f` runs; none of them may have one. */
+    /**
+     * Keeps actors of those sandboxes from starting while `f` runs, which is told for which of them that is so: the
+     * others have an actor, or are reserved by somebody else.
+     */
     without: <A, E, R>(
       sandboxIds: ReadonlyArray<string>,
-      f: Effect.Effect<A, E, R>,
+      f: (free: ReadonlySet<string>) => Effect.Effect<A, E, R>,
     ): Effect.Effect<A, E, R> =>
       Effect.acquireUseRelease(
-        Effect.map(Deferred.make<void>(), (over) => {
-          for (const id of sandboxIds) reserved.set(id, over)
-          return over
+        // In one step: whoever looks and reserves later might find that another has come between.
+        Effect.sync(() => {
+          const over = Deferred.unsafeMake<void>(FiberId.none)
+          const free = new Set(sandboxIds.filter((id) => !live.has(id) && !reserved.has(id)))
+          for (const id of free) reserved.set(id, over)
+          return { over, free }
         }),
-        () => f,
-        (over) =>
+        ({ free }) => f(free),
+        ({ over, free }) =>
           Effect.suspend(() => {
-            for (const id of sandboxIds) reserved.delete(id)
+            for (const id of free) reserved.delete(id)
             return Deferred.succeed(over, undefined)
           }),
       ),
