@@ -51,6 +51,11 @@ export const limitsTable = {
     "the database ends a silent lock session; must exceed the fence by a stall of the event loop",
   ],
   fenceMs: [5_000, "ms", "a replica without proof of its locks stops acting before its lease can end"],
+  readyProofPercent: [
+    80,
+    "% of the fence",
+    "age of the proof up to which a replica is ready: balancers stop leading there before it has to refuse",
+  ],
   lockKeepaliveMs: [300, "ms", "proof of the lock session; far below the fence, 3 statements/s per replica"],
   lockConnectTimeoutMs: [2_000, "ms", "a reconnect must fit into the fence twice"],
   lockStatementTimeoutMs: [
@@ -718,6 +723,11 @@ export const limitsTable = {
   ],
   resumeAckDelayMs: [40, "ms", "one acknowledgement for a burst of keystrokes; TCP's delay"],
   resumeProbeMs: [1_000, "ms", "bytes were sent and nothing came back: ask whether the carrier is alive"],
+  resumeQuietProbeMs: [
+    2_000,
+    "ms",
+    "bytes came and come no more: the client asks once whether the peer paused or the carrier is dead",
+  ],
   resumeIdleProbeMs: [15_000, "ms", "an idle carrier is asked this often; the heartbeat of sessions"],
   resumeProbeTimeoutMs: [2_000, "ms", "with the probe interval: a black hole is left within 3 s"],
   resumeAttachMs: [3_000, "ms", "an attach is one round trip end to end; a slower carrier is replaced"],

@@ -135,9 +135,11 @@ export const healthListener = (settings: GatewaySettings) =>
 
       const state = () => {
         const { draining, remaining } = Effect.runSync(drain.state)
-        const proven = ownership.proofAgeMs() <= settings.fenceMs
+        const proofAgeMs = ownership.proofAgeMs()
+        const proven = proofAgeMs <= settings.fenceMs
+        const fresh = proofAgeMs <= (settings.fenceMs * limits.readyProofPercent) / 100
         const joined = membership.find(settings.incarnation)?.draining === false
-        const ready = !draining && joined && readiness.database.healthy && proven
+        const ready = !draining && joined && readiness.database.healthy && fresh
         return {
           ready,
           body: {
@@ -152,7 +154,7 @@ export const healthListener = (settings: GatewaySettings) =>
                 latency_ms: readiness.database.latencyMs,
                 ...(readiness.database.error === "" ? {} : { error: readiness.database.error }),
               },
-              ownership: { status: proven ? "proven" : "fenced", proof_age_ms: ownership.proofAgeMs() },
+              ownership: { status: proven ? "proven" : "fenced", proof_age_ms: proofAgeMs },
             },
           },
         }

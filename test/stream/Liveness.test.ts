@@ -62,6 +62,43 @@ describe("a carrier", () => {
     expect(simulation.opening).toBe(true)
   })
 
+  /** The client has heard bytes, said that it took them, and owes nothing. */
+  const listening = (): Simulation => {
+    const simulation = attached()
+    simulation.write("server", 8)
+    simulation.pump("server", 10)
+    simulation.deliver(0, "client", 1_000)
+    simulation.consume("client", 8)
+    simulation.advance(smallSettings.ackDelayMs)
+    simulation.pump("client", 10)
+    simulation.deliver(0, "server", 1_000)
+    return simulation
+  }
+
+  it("is given up by a client that only listens, soon after what it listened to stops", () => {
+    const simulation = listening()
+    simulation.advance(smallSettings.quietProbeMs)
+    simulation.pump("client", 10)
+    expect(simulation.opening).toBe(false)
+    simulation.advance(smallSettings.probeTimeoutMs)
+    expect(simulation.opening).toBe(true)
+  })
+
+  it("is asked once when the peer pauses, and then as rarely as any idle one", () => {
+    const simulation = listening()
+    let asked = 0
+    for (let step = 0; step < smallSettings.idleProbeMs / 500; step += 1) {
+      simulation.advance(500)
+      simulation.pump("client", 10)
+      asked += (simulation.wires[0]?.to.server.bytes.length ?? 0) > 0 ? 1 : 0
+      simulation.deliver(0, "server", 1_000)
+      simulation.pump("server", 10)
+      simulation.deliver(0, "client", 1_000)
+    }
+    expect(asked).toBe(1)
+    expect(simulation.opening).toBe(false)
+  })
+
   it("costs an idle stream two small frames per idle interval", () => {
     const simulation = attached()
     let bytes = 0

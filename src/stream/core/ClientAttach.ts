@@ -28,6 +28,7 @@ export const newAttached = (id: number, attach: number, nowMs: number): Attached
   heardMs: nowMs,
   saidMs: nowMs,
   askedMs: undefined,
+  flowing: false,
   probeMs: undefined,
   pingDue: false,
   pongDue: false,

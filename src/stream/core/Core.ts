@@ -58,7 +58,7 @@ const payloadArrived = (
     {
       ...state,
       receive: silent ? { ...arrived.receive, ackDue: true } : arrived.receive,
-      current: arrived.current,
+      current: { ...arrived.current, flowing: true },
     },
     commands,
   ]
@@ -94,7 +94,7 @@ const currentFrame = (
     case "ping":
       return [{ ...at, current: { ...current, pongDue: true } }, nothing]
     case "pong":
-      return [at, nothing]
+      return [{ ...at, current: { ...current, flowing: false } }, nothing]
     case "rst":
       return resetByPeer(at, current.id, frame, nowMs)
     case "done":

@@ -17,11 +17,15 @@ export const heard = (current: Attached, nowMs: number): Attached => ({
 
 /**
  * When a PING falls due on a silent carrier: soon after something was said, or heard while bytes are still out
- * (it may have been said before they were), else rarely.
+ * (it may have been said before they were), else rarely. A client to whom bytes came asks once when they stop: one
+ * that only listens would not notice otherwise, and only clients can open another carrier.
  */
-const probeAt = ({ settings, send }: StreamState, current: Attached): number => {
+const probeAt = ({ settings, send, role }: StreamState, current: Attached): number => {
   if (current.askedMs !== undefined) return current.askedMs + settings.probeMs
-  return current.heardMs + (send.sent > send.acked ? settings.probeMs : settings.idleProbeMs)
+  if (send.sent > send.acked) return current.heardMs + settings.probeMs
+  return (
+    current.heardMs + (role === "client" && current.flowing ? settings.quietProbeMs : settings.idleProbeMs)
+  )
 }
 
 /** A hello is answered at once, or after the server's application decided, by its deadline at the latest. */

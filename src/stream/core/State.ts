@@ -13,6 +13,7 @@ export interface StreamSettings {
   readonly ackBytes: number
   readonly ackDelayMs: number
   readonly probeMs: number
+  readonly quietProbeMs: number
   readonly idleProbeMs: number
   readonly probeTimeoutMs: number
   readonly attachMs: number
@@ -30,6 +31,7 @@ export const defaultSettings: StreamSettings = {
   ackBytes: limits.resumeAckBytes,
   ackDelayMs: limits.resumeAckDelayMs,
   probeMs: limits.resumeProbeMs,
+  quietProbeMs: limits.resumeQuietProbeMs,
   idleProbeMs: limits.resumeIdleProbeMs,
   probeTimeoutMs: limits.resumeProbeTimeoutMs,
   attachMs: limits.resumeAttachMs,
@@ -85,6 +87,8 @@ export interface Attached {
   readonly saidMs: number
   /** Since when data was sent and nothing heard: a living peer would have said something. */
   readonly askedMs: number | undefined
+  /** Bytes came, and no answer to a PING since. */
+  readonly flowing: boolean
   /** Since when an answer to a PING is awaited. */
   readonly probeMs: number | undefined
   readonly pingDue: boolean
