@@ -158,19 +158,24 @@ const make = Effect.gen(function* () {
       return wanted.filter((shard) => epochs.has(shard))
     })
 
+  /** Given back in order, a shard has no owner any more: it may be taken at once, also soon after a restart. */
   const release = makeShardReleases((shards) =>
-    session.query("SELECT pg_advisory_unlock($1, shard) FROM unnest($2::int[]) AS shard", [
-      locks.shard,
-      shards,
-    ]),
+    session.query(
+      `WITH given AS (UPDATE cluster_shards SET owner = '' WHERE owner = $3 AND shard_id = ANY($2::int[]) RETURNING 1),
+            done AS MATERIALIZED (SELECT count(*) FROM given)
+       SELECT pg_advisory_unlock($1, shard) FROM done, unnest($2::int[]) AS shard`,
+      [locks.shard, shards, config.incarnation],
+    ),
   )
 
   const releaseAll = Effect.suspend(() => {
     epochs.clear()
     return session.query(
-      `SELECT count(pg_advisory_unlock(classid::int, objid::int)) FROM pg_locks
+      `WITH given AS (UPDATE cluster_shards SET owner = '' WHERE owner = $2 RETURNING 1),
+            done AS MATERIALIZED (SELECT count(*) FROM given)
+       SELECT count(pg_advisory_unlock(classid::int, objid::int)) FROM done, pg_locks
        WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND classid = $1::int::oid AND objsubid = 2`,
-      [locks.shard],
+      [locks.shard, config.incarnation],
     )
   })
 

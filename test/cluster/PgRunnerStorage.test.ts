@@ -93,13 +93,11 @@ const acts = (replica: Replica): Promise<boolean> =>
     () => false,
   )
 
-const freshCluster = async (): Promise<string> => {
+const freshCluster = async (url = postgres.url): Promise<string> => {
   const clusterId = freshClusterId()
   await Effect.runPromise(
     migrate.pipe(
-      Effect.provide(
-        Database.layer({ url: Redacted.make(postgres.url), clusterId, applicationName: "test" }),
-      ),
+      Effect.provide(Database.layer({ url: Redacted.make(url), clusterId, applicationName: "test" })),
       Effect.scoped,
     ),
   )
@@ -153,6 +151,30 @@ describe("runner storage on advisory locks", () => {
     await expect(first.epochOf(1)).rejects.toThrow()
     await first.die()
     await second.die()
+  })
+
+  it("lets a shard that was given back be taken at once, also just after a start of the database", async () => {
+    const fresh = await startPostgres()
+    try {
+      const settings = (name: string) => ({
+        ...settingsOf(clusterId, name, "1"),
+        databaseUrl: Redacted.make(fresh.url),
+        fenceMs: 600_000,
+      })
+      const clusterId = await freshCluster(fresh.url)
+      const [first, second] = [await join(settings("a")), await join(settings("b"))]
+      expect(await first.acquire()).toHaveLength(20)
+      const [shard] = shards
+      if (shard === undefined) throw new Error("no shard")
+      await Effect.runPromise(first.storage.release(first.address, shard))
+      expect(await second.acquire()).toEqual([shard])
+      await Effect.runPromise(first.storage.releaseAll(first.address))
+      expect(await second.acquire()).toHaveLength(20)
+      await first.die()
+      await second.die()
+    } finally {
+      await fresh.dispose()
+    }
   })
 
   it("takes what is free without waiting for what another still holds", async () => {
