@@ -25,6 +25,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
   Effect.gen(function* () {
     const edges = yield* Edges
     const sshSessions = yield* SshSessions
+    const one = (yield* Effect.makeSemaphore(1)).withPermits(1)
     /** Tokens this owner has checked; a revocation comes through this actor, so the copy is exact. */
     const tokens = new Map<string, KnownToken>()
 
@@ -64,9 +65,19 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
       state.markSlotsKnown()
     })
 
+    /** Opens that come together after an activation ask the edges once. */
+    const learnFirstSlots = one(Effect.suspend(() => (state.slotsKnown() ? Effect.void : learnSlots)))
+
+    /** The first open after an activation needs three answers, and none of them needs another: asked for at once. */
+    const prepare = (tokenHash: string) =>
+      Effect.all([state.current, checkToken(tokenHash), learnFirstSlots], {
+        concurrency: "unbounded",
+        discard: true,
+      }).pipe(Effect.ignore)
+
     const takeSlot = (slot: Admission.Slot | undefined, channelId: string) =>
       Effect.gen(function* () {
-        if (slot !== undefined && !state.slotsKnown()) yield* learnSlots
+        if (slot !== undefined && !state.slotsKnown()) yield* learnFirstSlots
         if (Admission.denySlot(state.admission(), slot) !== undefined) yield* learnSlots
         const denial = Admission.denySlot(state.admission(), slot)
         if (denial !== undefined) return yield* new LimitReached({ message: Admission.denialText[denial] })
@@ -145,6 +156,7 @@ export const make = (state: SandboxState, fence: Effect.Effect<Fence, StaleEpoch
     const open = (request: OpenRequest) =>
       Effect.gen(function* () {
         const deadlineMs = (yield* monotonicMs) + request.waitMs
+        if (request.tokenHash !== "" && !state.slotsKnown()) yield* prepare(request.tokenHash)
         const { status } = yield* state.current
         if (status.phase !== "Ready")
           return yield* new FailedPrecondition({ message: "sandbox is not ready" })
