@@ -3,8 +3,9 @@
  * their hellos wait here in order and go to their owners together, and one that would wait longer than a supervisor
  * waits is told when to come back, so that no work is done for an answer that nobody reads.
  */
-import { Effect, Schedule } from "effect"
+import { Effect, Schedule, Stream } from "effect"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
+import { Membership } from "../cluster/Membership.ts"
 import { Ownership } from "../cluster/Ownership.ts"
 import type { PublicError } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
@@ -36,6 +37,7 @@ const weight = 0.1
 
 export const makeAttachQueue = Effect.gen(function* () {
   const config = yield* ClusterConfig
+  const membership = yield* Membership
   const ownership = yield* Ownership
   const arrivals = yield* Arrivals
   const actors = yield* SandboxActors
@@ -74,10 +76,13 @@ export const makeAttachQueue = Effect.gen(function* () {
         Effect.map(settle),
       )
 
+  /** The first emitted is what is known. */
+  const someoneCameOrLeft = membership.ref.changes.pipe(Stream.drop(1), Stream.runHead)
+
   /** Looks again when owners may have changed, or the database may be back. */
   const tryAgain = (batch: ReadonlyArray<Waiting>): Effect.Effect<void> =>
     Effect.gen(function* () {
-      yield* Effect.sleep(limits.attachElsewhereMs)
+      yield* Effect.raceFirst(Effect.sleep(limits.attachElsewhereMs), someoneCameOrLeft)
       const nowMs = yield* monotonicMs
       for (const one of batch) {
         one.attempts += 1

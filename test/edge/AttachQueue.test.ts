@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, TestClock } from "effect"
+import { Membership } from "../../src/cluster/Membership.ts"
 import { makeFenceCheck, Ownership } from "../../src/cluster/Ownership.ts"
 import { Unavailable } from "../../src/domain/Errors.ts"
 import { limits } from "../../src/domain/Limits.ts"
@@ -27,6 +28,7 @@ interface Doubles {
   readonly attachAtPeer?: (
     arrivals: ReadonlyArray<Arrival>,
   ) => Effect.Effect<ReadonlyArray<ArrivalAnswer>, SessionGone>
+  readonly membership?: Membership["Type"]
 }
 
 /** The queue between owners that answer as told. Sandboxes are named by their shard: `2/a` is of shard 2. */
@@ -36,6 +38,7 @@ const queueOver = (doubles: Doubles, asked: Array<string> = []) => {
     Effect.provide(
       Layer.mergeAll(
         edgeServices,
+        doubles.membership === undefined ? Layer.empty : Layer.succeed(Membership, doubles.membership),
         Layer.succeed(Ownership, {
           fence: makeFenceCheck(new Map([[own, 1]]), () => false),
           held: Effect.succeed(new Map()),
@@ -140,6 +143,30 @@ describe("the queue of attaches", () => {
       yield* TestClock.adjust(limits.attachElsewhereMs * 2)
       expect(asked[0]).toBe(`${theirs}/a`)
     }),
+  )
+
+  it.scoped("looks for the owner again at once when a replica came or left", () =>
+    Effect.gen(function* () {
+      const membership = yield* Membership
+      let tries = 0
+      const attachAtPeer = () =>
+        Effect.suspend(() => {
+          tries += 1
+          return Effect.fail(new SessionGone({ message: "gone" }))
+        })
+      const queue = yield* queueOver({ attachAtPeer, membership })
+      yield* Effect.fork(queue.attach(`${theirs}/a`, claim))
+      yield* TestClock.adjust(limits.attachGatherMs)
+      expect(tries).toBe(1)
+      yield* membership.update([
+        {
+          ...{ name: "new", incarnation: "new/1", machineId: 1, host: "127.0.0.1", port: 1, url: "" },
+          ...{ version: "0", startedAtMs: 0, live: true, draining: false },
+        },
+      ])
+      yield* TestClock.adjust(limits.attachGatherMs)
+      expect(tries).toBe(2)
+    }).pipe(Effect.provide(Membership.layer)),
   )
 
   it.scoped("tells a supervisor when to come back instead of letting it wait for longer than it would", () =>
