@@ -1,4 +1,5 @@
 /** The relays of one stream: each opened through one connection, and what the answers of gateways mean. */
+import { isDatabaseAway } from "../domain/Errors.ts"
 import type { ForwardStart } from "../domain/Forward.ts"
 import { limits } from "../domain/Limits.ts"
 import { Status } from "../domain/Status.ts"
@@ -108,6 +109,8 @@ const isUnauthenticated = (cause: unknown): boolean =>
  */
 export const worthOpeningAgain = (cause: unknown, attempt: number, sinceMs: number): boolean => {
   if (!(cause instanceof GrpcError) || cause.code !== Status.UNAVAILABLE) return false
+  // The link has asked another replica.
+  if (isDatabaseAway(cause.message)) return false
   if (cause.message === "relay channel dropped") return sinceMs < limits.clientOpenMs
   return attempt < limits.clientCallAttempts && !/dial failed/.test(cause.message)
 }

@@ -84,8 +84,10 @@ export class Link {
         return await ask(connection)
       } catch (cause) {
         if (rules.signal?.aborted === true || this.#closed || this.endpoint.extensions === false) throw cause
-        const most = neverSent(cause) ? limits.clientCallAttempts : rules.attempts
         const unfit = cannotAct(cause)
+        const most = neverSent(cause)
+          ? limits.clientCallAttempts
+          : Math.min(rules.attempts, unfit ? limits.clientAwayAttempts : rules.attempts)
         const lost = (neverSent(cause) || connectionLost(cause) || unfit) && attempt < most
         if (!lost && rules.again?.(cause, attempt, performance.now() - startedAtMs) !== true) throw cause
         if (unfit) this.leave(connection)

@@ -6,6 +6,7 @@ import { Effect, Redacted, type Scope } from "effect"
 import pg from "pg"
 import { Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
+import { heard } from "../store/Reach.ts"
 
 export interface LockSession {
   /** Runs on the lock session; fails at once while it is down. A failure ends the session, so that no lock is left behind unseen. */
@@ -119,6 +120,7 @@ export const makeLockSession = (
             const result = await client.query<Row>(text, [...values])
             // Before its locks are back a session proves nothing.
             if (client === current) provenAt = Math.max(provenAt, askedAt)
+            heard(askedAt)
             return result.rows
           },
           catch: (cause) => {

@@ -84,7 +84,7 @@ export const limitsTable = {
   shardLockRefreshMs: [1_000, "ms", "answered from memory; bounds how late a lost shard is noticed"],
   shardLockExpirationMs: [6_000, "ms", "Effect Cluster asks for at least three refreshes"],
   fenceLookMs: [
-    500,
+    200,
     "ms",
     "an ask under way looks this often whether the database is away; callers then learn it within a second",
   ],
@@ -529,6 +529,13 @@ export const limitsTable = {
   databaseConnectMs: [900, "ms", "a caller learns within one second that the database is away"],
   databaseStatementMs: [900, "ms", "as above; every statement here touches few rows by index"],
   databaseCallMs: [950, "ms", "deadline of a store operation: the rest of the second is for the way back"],
+  databaseSilentMs: [
+    550,
+    "ms",
+    "a database that has answered nobody for this long is away: a proof was asked of it meanwhile, and a client that asks once more is still told within a second",
+  ],
+  databaseAgainMs: [150, "ms", "the same for who comes when it is known to be silent; an answer takes a few"],
+  databaseLookMs: [20, "ms", "after a stall of the process an answer is read before anybody gives up"],
   databaseSilenceMs: [
     1_500,
     "ms",
@@ -616,6 +623,11 @@ export const limitsTable = {
     5_000,
     "ms",
     "a caller waits this long for a replica to be ready; a restart takes about two",
+  ],
+  frontDoorUnreadyMs: [
+    300,
+    "ms",
+    "then one that is there and not ready will do: it tells callers within a second that the database is away",
   ],
   frontDoorPollMs: [50, "ms", "interval of looking for a ready replica for a held caller"],
   readinessIntervalMs: [250, "ms", "a replica that is not ready gets no new connections after this"],
@@ -773,6 +785,11 @@ export const limitsTable = {
   ],
   clientConnectPauseMs: [100, "ms", "pause after the first cut connection, growing by itself"],
   clientCallAttempts: [3, "attempts", "repeatable calls whose connection was lost"],
+  clientAwayAttempts: [
+    2,
+    "attempts",
+    "of a call whose replica says that the database is away: another may have it; a third would take the caller beyond a second",
+  ],
   clientProbeAfterMs: [3_000, "ms", "the connection of a call that is unanswered this long is asked by PING"],
   clientProbeMs: [2_000, "ms", "a connection that answers no PING for this long is dead; as for carriers"],
   clientGateways: [16, "addresses", "gateways named at once; three replicas are usual"],

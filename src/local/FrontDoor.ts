@@ -57,9 +57,9 @@ const makeTargets = () => {
         (backend) => known.get(key(backend)) ?? { backend, usable: true, connections: 0 },
       )
     },
-    /** Fewest connections; among equals in turn. */
-    pick: (tried: ReadonlySet<Target>): Target | undefined => {
-      const candidates = targets.filter((target) => target.usable && !tried.has(target))
+    /** Fewest connections; among equals in turn. `ready`: of those that take new connections, or of all. */
+    pick: (tried: ReadonlySet<Target>, ready: boolean): Target | undefined => {
+      const candidates = targets.filter((target) => (target.usable || !ready) && !tried.has(target))
       const fewest = Math.min(...candidates.map(({ connections }) => connections))
       const equals = candidates.filter(({ connections }) => connections === fewest)
       turn += 1
@@ -88,12 +88,16 @@ const connect = ({ host, port }: Backend): Promise<Socket | undefined> =>
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
-/** A connected replica, waiting for one to become ready if none is; undefined when none does in time. */
+/**
+ * A connected replica, waiting for one to become ready if none is; undefined when none does in time. When that lasts,
+ * one that is not ready but there: without the database none is, and each can say so, and serve what it knows.
+ */
 const findReplica = async (targets: Targets, client: Socket): Promise<[Target, Socket] | undefined> => {
-  const deadline = performance.now() + limits.frontDoorHoldMs
-  while (performance.now() < deadline && !client.destroyed) {
+  const startedAtMs = performance.now()
+  while (performance.now() - startedAtMs < limits.frontDoorHoldMs && !client.destroyed) {
+    const ready = performance.now() - startedAtMs < limits.frontDoorUnreadyMs
     const tried = new Set<Target>()
-    for (let target = targets.pick(tried); target !== undefined; target = targets.pick(tried)) {
+    for (let target = targets.pick(tried, ready); target !== undefined; target = targets.pick(tried, ready)) {
       tried.add(target)
       // Counted from here, so that simultaneous connections spread.
       target.connections += 1

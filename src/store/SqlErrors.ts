@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { ParseError } from "effect/ParseResult"
 import { Internal, Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
+import * as Reach from "./Reach.ts"
 
 /** Postgres error classes and codes (Appendix A of its manual) that pass by themselves. */
 const transientPostgres: ReadonlyArray<readonly [prefix: string, meaning: string]> = [
@@ -138,7 +139,22 @@ const translate =
     )
 
 /**
- * The frame of every store operation: `Unavailable` when the database is away or silent for `databaseCallMs`,
+ * Fails when the database has been silent, or after `databaseCallMs` in any case. Silent: it has answered nobody since
+ * this was asked.
+ */
+const patience: Effect.Effect<never, Unavailable> = Effect.gen(function* () {
+  const askedAtMs = performance.now()
+  const silenceMs = Reach.isSilent() ? limits.databaseAgainMs : limits.databaseSilentMs
+  yield* Effect.sleep(silenceMs)
+  // After a stall of this process the answer may wait in the kernel: let it be read first.
+  yield* Effect.sleep(limits.databaseLookMs)
+  if (Reach.givenUp(askedAtMs)) return yield* unavailable(`no answer within ${silenceMs} ms`)
+  yield* Effect.sleep(Math.max(0, limits.databaseCallMs - (performance.now() - askedAtMs)))
+  return yield* unavailable(`no answer within ${limits.databaseCallMs} ms`)
+})
+
+/**
+ * The frame of every store operation: `Unavailable` when the database is away, silent or slower than `databaseCallMs`,
  * a defect (an `Internal`, its cause logged) for what only a fault of this program explains.
  */
 export const guard =
@@ -146,17 +162,18 @@ export const guard =
   <A, E, R>(
     effect: Effect.Effect<A, E | DatabaseError, R>,
   ): Effect.Effect<A, Exclude<E, DatabaseError> | Unavailable, R> =>
-    translate(
-      operation,
-      Effect.die,
-    )(effect).pipe(
-      // A silent database cannot answer the cancel request either: leave the statement behind, do not wait.
-      Effect.disconnect,
-      Effect.timeoutFail({
-        duration: limits.databaseCallMs,
-        onTimeout: () => unavailable(`no answer within ${limits.databaseCallMs} ms`),
-      }),
-    )
+    Effect.suspend(() => {
+      const askedAtMs = performance.now()
+      return translate(
+        operation,
+        Effect.die,
+      )(effect).pipe(
+        Effect.tap(() => Effect.sync(() => Reach.heard(askedAtMs))),
+        // A silent database cannot answer the cancel request either: leave the statement behind, do not wait.
+        Effect.disconnect,
+        Effect.raceFirst(patience),
+      )
+    })
 
 /** For work without a common deadline, such as migrations: the unexpected is in the error channel. */
 export const guardLong =

@@ -77,13 +77,13 @@ describe("a link over several replicas", () => {
     }),
   )
 
-  it.scopedLive("passes the answer on when every replica says so", () =>
+  it.scopedLive("passes the answer on when another one says so too, and asks no third time", () =>
     Effect.gen(function* () {
       const first = yield* replica(cutOff)
       const second = yield* replica(cutOff)
       const link = yield* linkTo(first.url, [second.url])
       expect(yield* ask(link, limits.clientCallAttempts)).toContain(databaseAwayText)
-      expect(first.asked() + second.asked()).toBe(limits.clientCallAttempts)
+      expect([first.asked(), second.asked()]).toEqual([1, 1])
     }),
   )
 

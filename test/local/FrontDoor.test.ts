@@ -116,6 +116,16 @@ describe("FrontDoor", { timeout: 30_000 }, () => {
     expect(await word).toBe("late")
   })
 
+  it("lets replicas that are not ready answer when none is: without the database none would be", async () => {
+    const probe = http.createServer((_, response) => void response.writeHead(503).end())
+    const port = await listenAnywhere(probe)
+    cleanups.push(() => new Promise((resolve) => probe.close(resolve)))
+    const unready = { ...(await backend("unready")), readyUrl: `http://127.0.0.1:${port}/readyz` }
+    const door = await open(() => [unready])
+    await Effect.runPromise(door.refresh)
+    expect(await firstWord(dial(door))).toBe("unready")
+  })
+
   it("resets a caller when no replica comes in time", async () => {
     const door = await open(() => [])
     await expect(firstWord(dial(door))).rejects.toThrow("closed")

@@ -99,7 +99,10 @@ export interface Scoreboard extends Setting {
   readonly openMs: Spread
   /** The slowest ones, failed or not. */
   readonly slowOpens: ReadonlyArray<OpenSample>
-  /** Opens that failed: how long the slowest took, which they were, and how many gave no reason to try again. */
+  /**
+   * Opens and commands that failed: how long the slowest took; of opens, which they were and how many gave no reason to
+   * try again.
+   */
   readonly refusals: {
     readonly maxMs: number
     readonly final: number
@@ -180,6 +183,11 @@ const endingsOf = ({ streams, opens, windowAtMs, found }: Measured): Scoreboard[
   return { ...judgeEndings(endings, found.losses), hangs: waits.filter(isHang).length }
 }
 
+const failedCommandsMs = (streams: ReadonlyArray<StreamReport>): ReadonlyArray<number> =>
+  streams
+    .filter(({ kind }) => kind === "exec")
+    .flatMap(({ endings }) => endings.map(({ startedAtMs, endedAtMs }) => endedAtMs - startedAtMs))
+
 const textsOf = (measured: Measured) => {
   const texts = new Map(total(measured.streams.map(({ counts }) => counts)).errorTexts)
   for (const { error } of measured.opens) {
@@ -199,7 +207,7 @@ export const scoreboard = (measured: Measured, thresholds: ReadonlyArray<Thresho
   const stallMs = spreadOf(stallsOf(streams))
   const openMs = spreadOf(opens.flatMap(({ error, tookMs }) => (error === undefined ? [tookMs] : [])))
   const refusals = {
-    maxMs: Math.ceil(Math.max(0, ...failedOpens.map(({ tookMs }) => tookMs))),
+    maxMs: Math.ceil(Math.max(0, ...failedOpens.map(({ tookMs }) => tookMs), ...failedCommandsMs(streams))),
     slowest: slowestOf(failedOpens),
     final: failedOpens.filter(({ error }) => !isRetryable(error ?? "")).length,
   }

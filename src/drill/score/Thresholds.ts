@@ -24,7 +24,7 @@ export interface Figures {
   readonly stallMaxMs: number
   readonly openP99Ms: number
   readonly openMaxMs: number
-  /** The slowest open that failed. */
+  /** The slowest open or command that failed. */
   readonly refusalMaxMs: number
   /** Opens that failed without leave to try again. */
   readonly finalRefusals: number
