@@ -83,6 +83,13 @@ export const limitsTable = {
   refreshAssignmentsMs: [100, "ms", "a lost member is seen within this; one statement per poll"],
   shardLockRefreshMs: [1_000, "ms", "answered from memory; bounds how late a lost shard is noticed"],
   shardLockExpirationMs: [6_000, "ms", "Effect Cluster asks for at least three refreshes"],
+  awayProofMs: [
+    700,
+    "ms",
+    "locks are proven several times in it: a caller that waits then waits for the database, and is told within a second",
+  ],
+  awayWaitMs: [250, "ms", "an open that needs no database is over by then"],
+  awayLookMs: [100, "ms", "pause between looks at the age of the proof, of which two decide"],
   fenceLookMs: [
     200,
     "ms",

@@ -1,7 +1,9 @@
 /** Opening a relay from a client's replica: ask the owner, meet the supervisor's side here, time it. */
 import { randomUUID } from "node:crypto"
 import { Context, Duration, Effect, Layer, type Scope } from "effect"
+import { untilAway } from "../cluster/Away.ts"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
+import { Ownership } from "../cluster/Ownership.ts"
 import { LimitReached, type PublicError, Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { monotonicMs } from "../domain/Monotonic.ts"
@@ -41,6 +43,7 @@ const make = Effect.gen(function* () {
   const metrics = yield* Metrics
   const actors = yield* SandboxActors
   const peerLegs = yield* PeerLegs
+  const away = untilAway(yield* Ownership)
 
   const issue = (channelId: string) =>
     Effect.acquireRelease(
@@ -86,7 +89,7 @@ const make = Effect.gen(function* () {
 
   /**
    * The supervisor's side of a new relay, held open for the caller's scope. Callers are held up to
-   * `sessionWaitMs` while the sandbox's session is away.
+   * `sessionWaitMs` while the sandbox's session is away, and told soon when it is the database.
    */
   const open = (options: OpenOptions): Effect.Effect<OpenedRelay, PublicError, Scope.Scope> =>
     Effect.gen(function* () {
@@ -107,6 +110,7 @@ const make = Effect.gen(function* () {
         ),
       )
       return yield* held.pipe(
+        Effect.raceFirst(away),
         Effect.tapBoth({
           onSuccess: () => observe(startedAt, "opened"),
           onFailure: (error) => observe(startedAt, error._tag),
