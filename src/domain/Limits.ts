@@ -535,7 +535,11 @@ export const limitsTable = {
   sharedRequests: [256, "requests", "answered by one shared statement: a few milliseconds of the database"],
   databaseConnectMs: [900, "ms", "a caller learns within one second that the database is away"],
   databaseStatementMs: [900, "ms", "as above; every statement here touches few rows by index"],
-  databaseCallMs: [950, "ms", "deadline of a store operation: the rest of the second is for the way back"],
+  databaseCallMs: [
+    1_900,
+    "ms",
+    "deadline of a store operation while the database answers others: a connection and a statement, each on a busy machine",
+  ],
   databaseSilentMs: [
     550,
     "ms",
@@ -678,6 +682,11 @@ export const limitsTable = {
     5_000,
     "ms",
     "relays of a replica that was lost have ended at both ends by then, however busy the machine",
+  ],
+  drillNoticeMs: [
+    250,
+    "ms",
+    "a client that calls so soon after its replica ended has not noticed it yet, and loses its call with the connection",
   ],
   drillDeadlineSlackMs: [250, "ms", "a drain counts its deadline from when the signal arrived"],
   drillQuickDeadlineMs: [

@@ -32,7 +32,7 @@ export interface SharedStatement<Request, A> {
   readonly writes?: boolean
 }
 
-/** The answer, if there is one; fails with Unavailable within `databaseCallMs`. */
+/** The answer, if there is one; fails with Unavailable within `databaseCallMs`, or when the database is silent. */
 export type Ask<Request, A> = (request: Request) => Effect.Effect<Option.Option<A>, Unavailable>
 
 interface Batch<Request, A> {

@@ -30,5 +30,7 @@ describe("the ends of plain relays", () => {
     const afterwards = { ...call, startedAtMs: loss.goneMs + 1, endedAtMs: loss.goneMs + 50 }
     const before = { ...call, endedAtMs: loss.fromMs - 50 }
     expect(judgeEndings([call, afterwards, before], [loss])).toEqual({ ...none, atLoss: 1, refused: 2 })
+    const unnoticed = { ...afterwards, text: "exec: Unavailable: the connection to the server is lost" }
+    expect(judgeEndings([unnoticed], [loss])).toEqual({ ...none, atLoss: 1 })
   })
 })

@@ -37,12 +37,18 @@ export interface Verdict {
 const isUnavailable = (text: string): boolean =>
   /\bUnavailable: /.test(text) && !/the server cancelled the call/.test(text)
 
+/** A call that was made before its client could notice that the replica at the other end is gone. */
+const metTheEnd = ({ startedAtMs, text }: Ending, goneMs: number): boolean =>
+  startedAtMs <= goneMs ||
+  (startedAtMs <= goneMs + limits.drillNoticeMs && /the connection to the server/.test(text))
+
 export const judgeEndings = (endings: ReadonlyArray<Ending>, losses: ReadonlyArray<Loss>): Verdict => {
   const found = { atLoss: 0, untimely: 0, otherwise: 0, refused: 0 }
-  for (const { startedAtMs, endedAtMs, carried, text } of endings) {
+  for (const ending of endings) {
+    const { endedAtMs, carried, text } = ending
     const withReplica = losses.some(
       ({ fromMs, goneMs }) =>
-        startedAtMs <= goneMs && endedAtMs >= fromMs && endedAtMs <= goneMs + limits.drillEndMs,
+        metTheEnd(ending, goneMs) && endedAtMs >= fromMs && endedAtMs <= goneMs + limits.drillEndMs,
     )
     if (!withReplica) found[carried ? "untimely" : "refused"] += 1
     else found[isUnavailable(text) ? "atLoss" : "otherwise"] += 1
