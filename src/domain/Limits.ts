@@ -51,11 +51,6 @@ export const limitsTable = {
     "the database ends a silent lock session; must exceed the fence by a stall of the event loop",
   ],
   fenceMs: [5_000, "ms", "a replica without proof of its locks stops acting before its lease can end"],
-  readyProofPercent: [
-    80,
-    "% of the fence",
-    "age of the proof up to which a replica is ready: balancers stop leading there before it has to refuse",
-  ],
   lockKeepaliveMs: [300, "ms", "proof of the lock session; far below the fence, 3 statements/s per replica"],
   lockConnectTimeoutMs: [2_000, "ms", "a reconnect must fit into the fence twice"],
   lockStatementTimeoutMs: [

@@ -137,7 +137,8 @@ export const healthListener = (settings: GatewaySettings) =>
         const { draining, remaining } = Effect.runSync(drain.state)
         const proofAgeMs = ownership.proofAgeMs()
         const proven = proofAgeMs <= settings.fenceMs
-        const fresh = proofAgeMs <= (settings.fenceMs * limits.readyProofPercent) / 100
+        // From then on callers are refused: a balancer must not lead them back here.
+        const fresh = proofAgeMs <= Math.min(limits.awayProofMs, settings.fenceMs)
         const joined = membership.find(settings.incarnation)?.draining === false
         const ready = !draining && joined && readiness.database.healthy && fresh
         return {
