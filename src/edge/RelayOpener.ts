@@ -4,7 +4,7 @@ import { Context, Duration, Effect, Layer, type Scope } from "effect"
 import { untilAway } from "../cluster/Away.ts"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
 import { Ownership } from "../cluster/Ownership.ts"
-import { LimitReached, type PublicError, Unavailable } from "../domain/Errors.ts"
+import { databaseAwayText, LimitReached, type PublicError, Unavailable } from "../domain/Errors.ts"
 import { limits } from "../domain/Limits.ts"
 import { monotonicMs } from "../domain/Monotonic.ts"
 import type { RelayTarget, StreamCarrier } from "../domain/Sandbox.ts"
@@ -43,7 +43,14 @@ const make = Effect.gen(function* () {
   const metrics = yield* Metrics
   const actors = yield* SandboxActors
   const peerLegs = yield* PeerLegs
-  const away = untilAway(yield* Ownership)
+  const ownership = yield* Ownership
+  const away = untilAway(ownership)
+
+  /** Without the database a replica may count as gone that is there: then to open again leads nowhere. */
+  const whyDropped = (error: PublicError): PublicError =>
+    error.message === droppedText && ownership.proofAgeMs() > limits.awayProofMs
+      ? new Unavailable({ message: databaseAwayText })
+      : error
 
   const issue = (channelId: string) =>
     Effect.acquireRelease(
@@ -111,6 +118,7 @@ const make = Effect.gen(function* () {
       )
       return yield* held.pipe(
         Effect.raceFirst(away),
+        Effect.mapError(whyDropped),
         Effect.tapBoth({
           onSuccess: () => observe(startedAt, "opened"),
           onFailure: (error) => observe(startedAt, error._tag),
