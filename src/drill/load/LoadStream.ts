@@ -1,5 +1,5 @@
 /** One stream of the load: what its kind gets to work with, and what it must tell. */
-import type { Effect, Scope } from "effect"
+import { Effect, Random, type Scope } from "effect"
 import type { GatewayClientService } from "../../client/GatewayClient.ts"
 import type { Sandbox } from "../../domain/Sandbox.ts"
 import type { StallMeter } from "../check/StallMeter.ts"
@@ -22,7 +22,7 @@ export interface Pace {
   readonly intervalMs: number
   readonly pieceBytes: number
   readonly fileBytes: number
-  /** How long one exec prints. */
+  /** How long one exec prints, on average. */
   readonly outputMs: number
 }
 
@@ -70,3 +70,14 @@ const tagOf = (error: Error): string =>
  * in a drill without faults; the load starts a broken one again and counts it.
  */
 export type StreamLife = (context: StreamContext) => Effect.Effect<void, StreamBroken, Scope.Scope>
+
+/** Drawn from a half to one and a half: streams that begin together would work in step for ever, as no users do. */
+const spread: Effect.Effect<number> = Effect.map(Random.next, (drawn) => 0.5 + drawn)
+
+/** The pause before the next operation; `intervals`: its mean, in those of the pace. */
+export const rest = ({ pace }: StreamContext, intervals: number): Effect.Effect<void> =>
+  Effect.flatMap(spread, (part) => Effect.sleep(pace.intervalMs * intervals * part))
+
+/** How many pieces a command prints. */
+export const outputPieces = ({ pace }: StreamContext): Effect.Effect<number> =>
+  Effect.map(spread, (part) => Math.max(1, Math.round((pace.outputMs * part) / pace.intervalMs)))

@@ -3,9 +3,9 @@ import { Clock, Effect } from "effect"
 import { exec } from "../../../client/Exec.ts"
 import { wordOf } from "../../check/Content.ts"
 import { Collector } from "../Collector.ts"
-import { brokenBy, StreamBroken, type StreamContext, type StreamLife } from "../LoadStream.ts"
+import { brokenBy, rest, StreamBroken, type StreamContext, type StreamLife } from "../LoadStream.ts"
 
-/** Between commands, in intervals of the pace: a command costs the sandbox a process. */
+/** On average between commands, in intervals of the pace: a command costs the sandbox a process. */
 const pauseIntervals = 8
 
 export const execs: StreamLife = (context) =>
@@ -20,7 +20,7 @@ export const execs: StreamLife = (context) =>
         }),
       )
       context.latency((yield* Clock.currentTimeMillis) - startedAtMs)
-      yield* Effect.sleep(context.pace.intervalMs * pauseIntervals)
+      yield* rest(context, pauseIntervals)
     }
   })
 

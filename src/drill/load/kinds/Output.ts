@@ -5,7 +5,7 @@ import { exec } from "../../../client/Exec.ts"
 import { Checker } from "../../check/Checker.ts"
 import { randomContent } from "../../check/Content.ts"
 import { printCommand } from "../../sandbox/SandboxProgram.ts"
-import { brokenBy, StreamBroken, type StreamContext, type StreamLife } from "../LoadStream.ts"
+import { brokenBy, outputPieces, StreamBroken, type StreamContext, type StreamLife } from "../LoadStream.ts"
 import { Sender } from "../Sender.ts"
 
 export const output: StreamLife = (context) =>
@@ -18,7 +18,7 @@ const print = (context: StreamContext, seed: number): Effect.Effect<void, Stream
     const { stall, tally, pace, place, client } = context
     tally.begin()
     const { intervalMs, pieceBytes } = pace
-    const pieces = Math.max(1, Math.round(pace.outputMs / intervalMs))
+    const pieces = yield* outputPieces(context)
     const checker = new Checker(randomContent(seed))
     const expected = new Sender(randomContent(seed))
     const stdout = new Writable({

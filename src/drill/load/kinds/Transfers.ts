@@ -9,9 +9,9 @@ import { exec } from "../../../client/Exec.ts"
 import { download, upload } from "../../../client/Transfer.ts"
 import { randomContent } from "../../check/Content.ts"
 import { Collector } from "../Collector.ts"
-import { brokenBy, type StreamBroken, type StreamContext, type StreamLife } from "../LoadStream.ts"
+import { brokenBy, rest, type StreamBroken, type StreamContext, type StreamLife } from "../LoadStream.ts"
 
-/** Between transfers, in intervals of the pace: each starts several processes in the sandbox. */
+/** On average between transfers, in intervals of the pace: each starts several processes in the sandbox. */
 const pauseIntervals = 20
 
 const attempt = <A>(work: () => Promise<A>): Effect.Effect<A, StreamBroken> =>
@@ -67,7 +67,7 @@ const repeated = (
       else if (sum.right === sha256) context.tally.operation()
       else context.tally.failedOperation(`${name}: the SHA-256 differs`)
       context.latency((yield* Clock.currentTimeMillis) - startedAtMs)
-      yield* Effect.sleep(context.pace.intervalMs * pauseIntervals)
+      yield* rest(context, pauseIntervals)
     }
   })
 
