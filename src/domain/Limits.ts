@@ -247,6 +247,11 @@ export const limitsTable = {
     "ms",
     "replicas ask each other for their counts this often; one small call per pair",
   ],
+  steerSpreadMs: [
+    700,
+    "ms",
+    "the sessions of one round are asked one after another: a replica that has just started would stall under all at once",
+  ],
   steerStatsMs: [1_000, "ms", "a replica that does not answer by then is no place to send sessions to"],
   steerLowerPercent: [5, "%", "above the mean: where a replica that gives sessions away stops"],
   steerUpperPercent: [10, "%", "above the mean: where it begins; the aim for the skew"],

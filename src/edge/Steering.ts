@@ -2,7 +2,7 @@
  * Sends sessions where they belong: away from a replica that drains or holds too many, and once to their owner.
  * Replicas learn each other's counts by one small call per pair and second; `Balance.ts` decides from them.
  */
-import { Context, Duration, Effect, Layer, Schedule } from "effect"
+import { Context, Duration, Effect, Layer } from "effect"
 import { ClusterConfig } from "../cluster/ClusterConfig.ts"
 import { type Member, Membership } from "../cluster/Membership.ts"
 import { limits } from "../domain/Limits.ts"
@@ -112,8 +112,8 @@ const make = Effect.gen(function* () {
       return [{ sessionId, owner: hints.ownerOf(actors.shardOf(sandboxId)), fresh }]
     })
 
-  /** Asks up to `budget` sessions to move; how many were asked. */
-  const move = (budget: (load: Load, settling: boolean) => number): Effect.Effect<number> =>
+  /** Asks up to `budget` sessions to move, one after another within `spreadMs`; how many were asked. */
+  const move = (budget: (load: Load, settling: boolean) => number, spreadMs = 0): Effect.Effect<number> =>
     Effect.gen(function* () {
       nowMs = yield* monotonicMs
       const peers = yield* look
@@ -132,10 +132,11 @@ const make = Effect.gen(function* () {
       const urls = new Map(peers.map(({ member }) => [member.incarnation, member.url]))
       for (const { sessionId, to, reason } of moves) {
         const session = edge.sessions.get(sessionId)
-        if (session === undefined) continue
+        if (session === undefined || !movable(session)) continue
         session.move(urls.get(to) ?? "", { to, reason, atMs: nowMs })
         lastAsked.delete(session.sandboxId)
         lastAsked.set(session.sandboxId, { atMs: nowMs, to })
+        if (spreadMs > 0) yield* Effect.sleep(spreadMs / moves.length)
       }
       if (moves.length > 0)
         yield* Effect.logInfo("Asked sessions to move").pipe(
@@ -169,10 +170,12 @@ const make = Effect.gen(function* () {
   const balance = Effect.suspend(() =>
     membership.withdrawn()
       ? Effect.void
-      : move(({ sessions }, settling) =>
-          settling
-            ? Math.max(limits.steerLeast, perSecond(sessions, limits.steerPercentPerSecond))
-            : homeward(sessions),
+      : move(
+          ({ sessions }, settling) =>
+            settling
+              ? Math.max(limits.steerLeast, perSecond(sessions, limits.steerPercentPerSecond))
+              : homeward(sessions),
+          limits.steerSpreadMs,
         ),
   ).pipe(
     Effect.zipRight(review),
@@ -181,7 +184,11 @@ const make = Effect.gen(function* () {
 
   yield* Effect.flatMap(membership.members, (members) =>
     members.filter((member) => member.live).length > 1 ? balance : Effect.void,
-  ).pipe(Effect.repeat(Schedule.spaced(limits.steerIntervalMs)), Effect.forkScoped)
+  ).pipe(
+    Effect.zip(Effect.sleep(limits.steerIntervalMs), { concurrent: true }),
+    Effect.forever,
+    Effect.forkScoped,
+  )
 
   return { look, loadsOf, move, movable } as const
 })
