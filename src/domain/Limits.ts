@@ -456,6 +456,16 @@ export const limitsTable = {
   // background work
   reconcileConcurrency: [16, "sandboxes", "OpenShell 0.0.111 lifecycle concurrency"],
   reconcileSettleMs: [5_000, "ms", "a sandbox that is being created is not yet missing"],
+  returningLeast: [
+    25,
+    "sessions",
+    "that came back since the last sweep make a crowd that is left alone; a replica takes a hundred times as many",
+  ],
+  returningMs: [
+    60_000,
+    "ms",
+    "after the grace period a crowd that still comes back is looked at; 10,000 sessions need less on two cores",
+  ],
   sessionSweepMs: [5_000, "ms", "a lost session nobody reported is found within a sixth of the grace period"],
   sandboxSweepMs: [15_000, "ms", "vanished processes are found well within the reference's 60 s"],
   inferenceVerifyMs: [

@@ -14,6 +14,7 @@ import { Events } from "../store/Events.ts"
 import { SshSessions } from "../store/SshSessions.ts"
 import { Sweeps } from "../store/Sweeps.ts"
 import { Workspaces } from "../store/Workspaces.ts"
+import { Returning } from "./Returning.ts"
 import { endWorkspaces } from "./WorkspaceEnd.ts"
 
 const run = Effect.gen(function* () {
@@ -54,16 +55,28 @@ const run = Effect.gen(function* () {
     for (const replica of [...missedAtMs.keys()]) if (!away.includes(replica)) missedAtMs.delete(replica)
     for (const replica of away) if (!missedAtMs.has(replica)) missedAtMs.set(replica, nowMs)
     const gone = away.filter((replica) => nowMs - (missedAtMs.get(replica) ?? nowMs) >= sessionGraceMs)
-    return { gone, live, holders: [...live, ...away.filter((replica) => !gone.includes(replica))] }
+    const overdueMs =
+      Math.max(0, ...gone.map((replica) => nowMs - (missedAtMs.get(replica) ?? nowMs))) - sessionGraceMs
+    return {
+      gone,
+      away,
+      overdueMs,
+      live,
+      holders: [...live, ...away.filter((replica) => !gone.includes(replica))],
+    }
   })
+
+  const returning = new Returning()
 
   /**
    * Sessions of replicas that are gone, sessions whose grace period nobody is counting, and sessions that count as
    * lost although their replica is back.
    */
   const sweepSessions = Effect.gen(function* () {
-    const { gone, live } = yield* departed
-    yield* poke(yield* sweeps.lostSessions(gone), sessionGraceMs)
+    const { gone, away, overdueMs, live } = yield* departed
+    const missing = yield* sweeps.lostSessions(away)
+    const isUnderWay = returning.isUnderWay(missing.length, overdueMs)
+    if (gone.length === 0 || !isUnderWay) yield* poke(yield* sweeps.lostSessions(gone), sessionGraceMs)
     yield* poke(yield* sweeps.returned(live))
   })
 
