@@ -53,7 +53,7 @@ export const bugs = {
     "the database takes writes of former owners",
     20,
     () => ({ overlooks: ["proof"], storeFences: false, ownership: heldIsEnough }),
-    1_310,
+    3_040,
   ),
   "fence-never-closes": bug("a replica without proof goes on acting", 60, () => ({
     ownership: heldIsEnough,
